@@ -1,0 +1,49 @@
+package resource
+
+import "time"
+
+// Image is a name in the gallery.
+type Image = Object[ImageSpec, ImageStatus]
+
+// ImageVersion is one immutable version of an image; its name is IMAGE:M.m.p.
+type ImageVersion = Object[ImageVersionSpec, ImageVersionStatus]
+
+const (
+	KindImage        = "Image"
+	KindImageVersion = "ImageVersion"
+)
+
+type ImageSpec struct {
+	OSType      string     `json:"osType"`
+	Description string     `json:"description,omitempty"`
+	EndOfLife   *time.Time `json:"endOfLifeDate,omitempty"`
+}
+
+type ImageStatus struct {
+	Latest string `json:"latest,omitempty"`
+}
+
+type ImageVersionSpec struct {
+	ExcludeFromLatest bool       `json:"excludeFromLatest"`
+	EndOfLife         *time.Time `json:"endOfLifeDate,omitempty"`
+	Revoked           *Revoked   `json:"revoked,omitempty"`
+}
+
+type Revoked struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+type ImageVersionStatus struct {
+	Digest      string        `json:"digest"`
+	Bytes       Bytes         `json:"bytes"`
+	PublishedAt time.Time     `json:"publishedAt"`
+	InUseBy     []string      `json:"inUseBy"`
+	Replication []Replication `json:"replication"`
+	Conditions  []Condition   `json:"conditions,omitempty"`
+}
+
+type Replication struct {
+	Site  string `json:"site"`
+	State string `json:"state"`
+}

@@ -1,0 +1,109 @@
+package resource
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Instance is one running copy. fleet writes Goal, Admission and Model; compute makes them true and reports the rest.
+type Instance = Object[InstanceSpec, InstanceStatus]
+
+const KindInstance = "Instance"
+
+type InstanceSpec struct{}
+
+type Health string
+
+const (
+	HealthInitializing Health = "Initializing"
+	HealthHealthy      Health = "Healthy"
+	HealthUnhealthy    Health = "Unhealthy"
+	HealthUnknown      Health = "Unknown"
+)
+
+type Admission string
+
+const (
+	AdmissionInService Admission = "InService"
+	AdmissionDraining  Admission = "Draining"
+	AdmissionOut       Admission = "Out"
+)
+
+// Goal is what fleet wants compute to make true.
+type Goal string
+
+const (
+	GoalRun    Goal = "Run"
+	GoalDelete Goal = "Delete"
+)
+
+// InstancePhase is what compute last did with the process.
+type InstancePhase string
+
+const (
+	InstancePending    InstancePhase = "Pending"    // nothing made yet
+	InstanceStarting   InstancePhase = "Starting"   // disks being made, launcher called
+	InstanceRunning    InstancePhase = "Running"    // the process is there
+	InstanceBackingOff InstancePhase = "BackingOff" // it ended; waits for its next start
+	InstanceStopping   InstancePhase = "Stopping"
+	InstanceFailed     InstancePhase = "Failed" // cannot be made: the condition says why; tried again on the backoff
+)
+
+type InstanceStatus struct {
+	Set        string      `json:"set"`
+	Colour     Colour      `json:"colour"`
+	Model      Model       `json:"model"`
+	Version    string      `json:"version"`
+	Health     Health      `json:"health"`
+	Admission  Admission   `json:"admission"`
+	Address    string      `json:"address,omitempty"` // 127.0.0.1:PORT
+	Placement  Placement   `json:"placement"`
+	PID        int         `json:"pid,omitempty"`
+	StartedAt  *time.Time  `json:"startedAt,omitempty"`
+	Restarts   int         `json:"restarts"`
+	LastExit   *Exit       `json:"lastExit,omitempty"`
+	Conditions []Condition `json:"conditions,omitempty"`
+
+	Goal  Goal          `json:"goal"`
+	Phase InstancePhase `json:"phase"`
+	// Discard: the set is being deleted, the data folder goes with the instance at once.
+	Discard bool `json:"discard,omitempty"`
+	// Reimage counts requested replacements of the OS disk, Reimaged those done.
+	Reimage  int `json:"reimage,omitempty"`
+	Reimaged int `json:"reimaged,omitempty"`
+	// NextStart is when a BackingOff or Failed instance is started again.
+	NextStart *time.Time `json:"nextStart,omitempty"`
+	// HealthySince is when it last became Healthy since the process started; nil: not yet.
+	HealthySince *time.Time `json:"healthySince,omitempty"`
+}
+
+type Placement struct {
+	Node        string `json:"node"`
+	Zone        string `json:"zone,omitempty"`
+	FaultDomain int    `json:"faultDomain,omitempty"`
+}
+
+// Exit is how a process ended. Code is nil when it was ended by a signal or when
+// nobody could wait for it (it was adopted).
+type Exit struct {
+	Code   *int      `json:"code"`
+	Signal string    `json:"signal,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// InstanceName names instance n of a set.
+func InstanceName(set string, n int) string { return set + "_" + strconv.Itoa(n) }
+
+// SplitInstanceName is the inverse of InstanceName.
+func SplitInstanceName(name string) (set string, n int, ok bool) {
+	set, num, found := strings.Cut(name, "_")
+	if !found || ValidateName(set) != nil {
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(num)
+	if err != nil || n < 0 || strconv.Itoa(n) != num {
+		return "", 0, false
+	}
+	return set, n, true
+}

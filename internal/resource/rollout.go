@@ -1,0 +1,155 @@
+package resource
+
+import "time"
+
+// Rollout is the recorded change of one scale set from one model to another.
+type Rollout = Object[RolloutSpec, RolloutStatus]
+
+const KindRollout = "Rollout"
+
+type RolloutSpec struct {
+	Set        string      `json:"set"`
+	Strategy   UpgradeMode `json:"strategy"` // BlueGreen | Rolling
+	From       Reference   `json:"from"`
+	To         Reference   `json:"to"`
+	Force      bool        `json:"force,omitempty"`
+	RollbackOf string      `json:"rollbackOf,omitempty"`
+}
+
+// Reference is an image with its digest, resolved once.
+type Reference struct {
+	Image  string `json:"image,omitempty"`
+	Digest string `json:"digest,omitempty"`
+}
+
+type RolloutPhase string
+
+const (
+	RolloutPending     RolloutPhase = "Pending"
+	RolloutStarting    RolloutPhase = "Starting"
+	RolloutValidating  RolloutPhase = "Validating"
+	RolloutShifting    RolloutPhase = "Shifting"
+	RolloutUpgrading   RolloutPhase = "Upgrading"
+	RolloutBaking      RolloutPhase = "Baking"
+	RolloutFinishing   RolloutPhase = "Finishing"
+	RolloutPaused      RolloutPhase = "Paused"
+	RolloutRollingBack RolloutPhase = "RollingBack"
+	RolloutSucceeded   RolloutPhase = "Succeeded"
+	RolloutRolledBack  RolloutPhase = "RolledBack"
+	RolloutCancelled   RolloutPhase = "Cancelled"
+	RolloutFailed      RolloutPhase = "Failed"
+)
+
+type RolloutStatus struct {
+	Phase       RolloutPhase       `json:"phase"`
+	Reason      string             `json:"reason,omitempty"`
+	Step        string             `json:"step,omitempty"`
+	Batch       *Batch             `json:"batch,omitempty"`
+	Weights     map[string]float64 `json:"weights,omitempty"` // share of traffic in percent by version
+	StartedAt   *time.Time         `json:"startedAt,omitempty"`
+	EndedAt     *time.Time         `json:"endedAt,omitempty"`
+	PausedUntil *time.Time         `json:"pausedUntil,omitempty"`
+	Report      Report             `json:"report"`
+
+	// The rest is the engine's memory: whatever is interrupted goes on from it.
+
+	FromModel *Model `json:"fromModel,omitempty"`
+	ToModel   Model  `json:"toModel"`
+	// NewColour is the one brought up; OldColour the one that served before.
+	NewColour Colour `json:"newColour,omitempty"`
+	OldColour Colour `json:"oldColour,omitempty"`
+	// PhaseSince is when Phase was entered; PausedFrom the phase that a pause returns to,
+	// PausedFor how long pauses lasted within it.
+	PhaseSince time.Time    `json:"phaseSince"`
+	PausedFrom RolloutPhase `json:"pausedFrom,omitempty"`
+	PausedFor  Duration     `json:"pausedFor,omitempty"`
+	// Ask is what a user asked for and the engine has not yet done: cancel, rollback, pause or resume.
+	Ask *Ask `json:"ask,omitempty"`
+	// Outcome is the end that RollingBack leads to, and whether the model is remembered as bad.
+	Outcome RolloutPhase `json:"outcome,omitempty"`
+	MarkBad bool         `json:"markBad,omitempty"`
+	// ShiftedAt is the revision of the write that moved the traffic; the gateways must confirm it.
+	Shifted *Shift `json:"shifted,omitempty"`
+	// Marks are the gateway's counters when a window began.
+	Marks []TrafficMark `json:"marks,omitempty"`
+	// Policy is the blue/green policy as it was when the rollout began.
+	Policy            BlueGreenPolicy `json:"policy"`
+	RollbackOnFailure bool            `json:"rollbackOnFailure"`
+}
+
+type Ask struct {
+	Action string    `json:"action"`
+	For    Duration  `json:"for,omitempty"`
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+type Shift struct {
+	Revision int64     `json:"revision"`
+	At       time.Time `json:"at"`
+}
+
+type Batch struct {
+	N  int `json:"n"`
+	Of int `json:"of"`
+}
+
+// Report is what a finished rollout is judged by.
+type Report struct {
+	Steps   []StepReport    `json:"steps,omitempty"`
+	Traffic []TrafficReport `json:"traffic,omitempty"`
+	Drains  []DrainReport   `json:"drains,omitempty"`
+}
+
+type StepReport struct {
+	Name      string     `json:"name"`
+	StartedAt time.Time  `json:"startedAt"`
+	EndedAt   *time.Time `json:"endedAt,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+}
+
+// TrafficReport is a version's traffic in one window: before, during or after.
+type TrafficReport struct {
+	Version  string  `json:"version"`
+	Window   string  `json:"window"`
+	Requests uint64  `json:"requests"`
+	Failed   uint64  `json:"failed"`
+	Retried  uint64  `json:"retried"`
+	Cut      uint64  `json:"cut"`
+	Errors   uint64  `json:"errors"`
+	P50Ms    float64 `json:"p50Ms"`
+	P99Ms    float64 `json:"p99Ms"`
+}
+
+type DrainEnd string
+
+const (
+	DrainIdle    DrainEnd = "Idle"
+	DrainTimeout DrainEnd = "Timeout"
+	DrainDead    DrainEnd = "Dead"
+)
+
+// DrainReport is how the drain of one instance ended. InFlight is what was in flight when it began.
+type DrainReport struct {
+	Instance string   `json:"instance"`
+	InFlight int      `json:"inFlight"`
+	Ended    DrainEnd `json:"ended"`
+}
+
+// Counters are a version's cumulative figures since a gateway's incarnation began.
+type Counters struct {
+	Requests uint64 `json:"requests"`
+	Failed   uint64 `json:"failed"`
+	Retried  uint64 `json:"retried"`
+	Cut      uint64 `json:"cut"`
+	Errors   uint64 `json:"errors"`
+	// Latency counts answers by bucket; see LatencyBucket.
+	Latency map[int]uint64 `json:"latency,omitempty"`
+}
+
+// TrafficMark is a set's counters at one moment, tagged with the incarnation they belong to.
+type TrafficMark struct {
+	Window      string              `json:"window"`
+	Incarnation string              `json:"incarnation"`
+	ByVersion   map[string]Counters `json:"byVersion,omitempty"`
+}
