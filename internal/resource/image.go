@@ -36,7 +36,7 @@ type Revoked struct {
 
 type ImageVersionStatus struct {
 	Digest      string        `json:"digest"`
-	Bytes       Bytes         `json:"bytes"`
+	Bytes       int64         `json:"bytes"` // of the manifest, the configuration and the layers
 	PublishedAt time.Time     `json:"publishedAt"`
 	InUseBy     []string      `json:"inUseBy"`
 	Replication []Replication `json:"replication"`
