@@ -51,6 +51,9 @@ func fromISO(s string) string {
 	return strconv.Itoa((weeks*7+days)*24) + "h" + strings.ToLower(strings.TrimPrefix(m[3], "T"))
 }
 
+// Std is the same length as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
 // String prints 5m, not 5m0s.
 func (d Duration) String() string {
 	s := time.Duration(d).String()
