@@ -1,0 +1,2 @@
+// Package disk makes, replaces, keeps and removes the folders of instances.
+package disk
