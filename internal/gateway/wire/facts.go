@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Facts are what the gateway observed. They are never stored.
+type Facts struct {
+	// Incarnation names one life of a gateway process: counters begin at zero with it.
+	Incarnation string `json:"incarnation"`
+	// Sequence grows with every change; the next poll waits for a later one.
+	Sequence   uint64          `json:"sequence"`
+	Generation int64           `json:"generation"`
+	Instances  []InstanceFacts `json:"instances,omitempty"`
+	Figures    []Figure        `json:"figures,omitempty"`
+	Balancers  []BalancerFacts `json:"balancers,omitempty"`
+}
+
+// InstanceFacts are about one instance over all balancers of the gateway.
+type InstanceFacts struct {
+	Name     string `json:"name"`
+	InFlight int    `json:"inFlight,omitempty"`
+	Probe    *Probe `json:"probe,omitempty"`
+	Drain    *Drain `json:"drain,omitempty"`
+}
+
+// Probe is the outcome of the set's health check, as consecutive counts: one of the two is zero.
+type Probe struct {
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	Successes int       `json:"successes,omitempty"`
+	Failures  int       `json:"failures,omitempty"`
+	LastAt    time.Time `json:"lastAt,omitzero"`
+	LastError string    `json:"lastError,omitempty"`
+}
+
+// Drain is how far an instance's drain is; Ended is empty while it lasts.
+type Drain struct {
+	InFlightAtStart int               `json:"inFlightAtStart"`
+	InFlight        int               `json:"inFlight"`
+	Ended           resource.DrainEnd `json:"ended,omitempty"`
+}
+
+// Figure is what was counted for one version of a set. Requests that no
+// instance took (none was in service) are under the empty version.
+type Figure struct {
+	Set     string `json:"set"`
+	Version string `json:"version"`
+	resource.Counters
+}
+
+// BalancerFacts are about one balancer.
+type BalancerFacts struct {
+	Name        string            `json:"name"`
+	Address     string            `json:"address,omitempty"`
+	Connections int               `json:"connections,omitempty"`
+	Refused     uint64            `json:"refused,omitempty"` // connections over a client's limit
+	Queued      int               `json:"queued,omitempty"`
+	Up          []string          `json:"up,omitempty"`
+	Counters    resource.Counters `json:"counters"`
+}

@@ -1,0 +1,85 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Identity tells a process from every other one, also from one that later gets
+// its number, and from one before the machine was started again.
+type Identity struct {
+	Boot  string `json:"boot"`
+	PID   int    `json:"pid"`
+	Start string `json:"start"`
+}
+
+// Self is the identity of this process.
+func Self() (Identity, error) {
+	id := Identity{PID: os.Getpid()}
+	var err error
+	if id.Boot, err = bootID(); err != nil {
+		return id, fmt.Errorf("read the boot id: %w", err)
+	}
+	if id.Start, _, err = startOf(id.PID); err != nil {
+		return id, fmt.Errorf("read this process's start time: %w", err)
+	}
+	return id, nil
+}
+
+// Alive says that this very process exists and has not ended. A zombie has.
+func (id Identity) Alive() bool {
+	boot, err := bootID()
+	if err != nil || boot != id.Boot || id.PID <= 0 {
+		return false
+	}
+	start, ended, err := startOf(id.PID)
+	return err == nil && !ended && start == id.Start
+}
+
+// Kill ends the process for sure, and only it: the handle is taken before the
+// identity is compared, so that a number given to another process meanwhile is not hit.
+func (id Identity) Kill() error {
+	p, err := os.FindProcess(id.PID)
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	if !id.Alive() {
+		return nil
+	}
+	return p.Kill()
+}
+
+// Paths in the run folder.
+func SocketPath(runDir string) string   { return filepath.Join(runDir, "gateway.sock") }
+func LockPath(runDir string) string     { return filepath.Join(runDir, "gateway.lock") }
+func IdentityPath(runDir string) string { return filepath.Join(runDir, "gateway.json") }
+
+// Recorded is the identity that a gateway left in the run folder. A missing or
+// torn file is no error: then only the socket can tell whether one runs.
+func Recorded(runDir string) (Identity, bool) {
+	var id Identity
+	raw, err := os.ReadFile(IdentityPath(runDir))
+	if err != nil || json.Unmarshal(raw, &id) != nil || id.PID <= 0 {
+		return Identity{}, false
+	}
+	return id, true
+}
+
+// Record leaves this process's identity in the run folder, whole or not at all.
+func Record(runDir string, id Identity) error {
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	path := IdentityPath(runDir)
+	if err := os.WriteFile(path+".new", raw, 0o600); err != nil {
+		return fmt.Errorf("record the gateway's identity: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("record the gateway's identity: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Snapshot is all that a gateway knows of the documents. It is always whole.
+type Snapshot struct {
+	// Generation is the store's revision that it was built from.
+	Generation int64      `json:"generation"`
+	Sets       []Set      `json:"sets,omitempty"`
+	Balancers  []Balancer `json:"balancers,omitempty"`
+	// Sockets are all listening sockets that the gateway shall hold. It accepts
+	// on those that a balancer names; the others it only keeps from being taken.
+	Sockets []Socket `json:"sockets,omitempty"`
+}
+
+// Socket is a listening socket by name, with the address it is bound to.
+type Socket struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Set is a scale set with all its instances that have an address, in service or not.
+type Set struct {
+	Name string `json:"name"`
+	// Check is the set's health check; nil: the network is not asked and Instance.Healthy is the truth.
+	Check     *Check     `json:"check,omitempty"`
+	Instances []Instance `json:"instances,omitempty"`
+}
+
+// Instance is where one copy can be reached, and whether it may be picked.
+type Instance struct {
+	Name      string             `json:"name"`
+	Address   string             `json:"address"`
+	Version   string             `json:"version,omitempty"`
+	Colour    resource.Colour    `json:"colour,omitempty"`
+	Admission resource.Admission `json:"admission"`
+	// PID and StartedAt tell one process of the instance from the next.
+	PID       int       `json:"pid,omitempty"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	// Healthy is what was known last: it counts until this gateway's own probes say otherwise.
+	Healthy bool `json:"healthy,omitempty"`
+}
+
+// Check is a probe: an HTTP GET of Path that must answer exactly 200, or a TCP
+// connect when Path is empty.
+type Check struct {
+	Path               string        `json:"path,omitempty"`
+	Interval           time.Duration `json:"interval"`
+	Timeout            time.Duration `json:"timeout"`
+	UnhealthyThreshold int           `json:"unhealthyThreshold"`
+	HealthyThreshold   int           `json:"healthyThreshold"`
+}
+
+// Balancer is a load balancer and the socket that it accepts on.
+type Balancer struct {
+	Name   string                    `json:"name"`
+	Socket string                    `json:"socket"`
+	Spec   resource.LoadBalancerSpec `json:"spec"`
+	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
+	Up []string `json:"up,omitempty"`
+}
