@@ -1,0 +1,2 @@
+// Package store keeps documents with revisions.
+package store

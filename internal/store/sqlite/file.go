@@ -1,0 +1,170 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// File is an open database file. It is used by one goroutine at a time.
+type File struct {
+	path string
+	db   *sql.DB
+	conn *sql.Conn // the only one
+
+	putDocument, deleteDocument *sql.Stmt
+	putBooking, deleteBooking   *sql.Stmt
+	putHead                     *sql.Stmt
+}
+
+// Open opens the file at path, checks it and brings its tables up to date. An
+// error for which IsDamaged holds means that the file should be set aside.
+func Open(ctx context.Context, path string) (*File, error) {
+	f, err := open(ctx, path, live)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.prepare(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// mode is how a file is opened.
+type mode string
+
+const (
+	// live: an exclusive lock keeps the WAL's index in memory, and others out.
+	live mode = "_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	// whole: a new file that is synced as one before anybody can see it.
+	whole mode = "_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)"
+	// readOnly: a finished file that nobody writes.
+	readOnly mode = "mode=ro&immutable=1"
+)
+
+// open connects to the file, checks it page by page and migrates it when it can be written.
+func open(ctx context.Context, path string, m mode) (*File, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	dsn := url.URL{Scheme: "file", Path: abs, RawQuery: "_pragma=busy_timeout(5000)&_txlock=immediate&" + string(m)}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	f := &File{path: path, db: db}
+	if err := f.start(ctx, m); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+	}
+	return f, nil
+}
+
+func (f *File) start(ctx context.Context, m mode) error {
+	if err := f.check(ctx, m); err != nil {
+		return err
+	}
+	if m != readOnly {
+		if err := migrate(ctx, f.db); err != nil {
+			return err
+		}
+	}
+	var err error
+	f.conn, err = f.db.Conn(ctx)
+	return err
+}
+
+// check reads every page. The quick form leaves out what indexes hold, which is
+// no more than primary keys here, and is several times faster.
+func (f *File) check(ctx context.Context, m mode) error {
+	pragma := "PRAGMA quick_check(1)"
+	if m == readOnly {
+		pragma = "PRAGMA integrity_check(1)"
+	}
+	var verdict string
+	if err := f.db.QueryRowContext(ctx, pragma).Scan(&verdict); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("check: %w: %s", ErrDamaged, verdict)
+	}
+	return nil
+}
+
+// migrate runs the migrations that the file lacks, each in a transaction of its own.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	current, newest, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the tables: %w", err)
+	}
+	if current > newest {
+		return fmt.Errorf("%w: its tables are at version %d, this one knows %d", ErrTooNew, current, newest)
+	}
+	if current == newest {
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("bring the tables up to date: %w", err)
+	}
+	return nil
+}
+
+func (f *File) prepare(ctx context.Context) error {
+	for _, s := range []struct {
+		to  **sql.Stmt
+		sql string
+	}{
+		{&f.putDocument, `INSERT INTO documents (kind, name, revision, body, checksum) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision, body = excluded.body, checksum = excluded.checksum`},
+		{&f.deleteDocument, `DELETE FROM documents WHERE kind = $1 AND name = $2`},
+		{&f.putBooking, `INSERT INTO bookings (pool, number, holder, checksum) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (pool, number) DO UPDATE SET holder = excluded.holder, checksum = excluded.checksum`},
+		{&f.deleteBooking, `DELETE FROM bookings WHERE pool = $1 AND number = $2`},
+		{&f.putHead, `INSERT INTO head (id, revision, copied, checksum) VALUES (1, $1, $2, $3)
+			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, copied = excluded.copied, checksum = excluded.checksum`},
+	} {
+		stmt, err := f.conn.PrepareContext(ctx, s.sql)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", s.sql, err)
+		}
+		*s.to = stmt
+	}
+	return nil
+}
+
+// Close folds the WAL into the file and closes it.
+func (f *File) Close() error {
+	var errs []error
+	for _, stmt := range []*sql.Stmt{f.putDocument, f.deleteDocument, f.putBooking, f.deleteBooking, f.putHead} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	if f.conn != nil {
+		errs = append(errs, f.conn.Close())
+	}
+	errs = append(errs, f.db.Close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close %s: %w", f.path, err)
+	}
+	return nil
+}
