@@ -1,0 +1,47 @@
+package sample
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Config is how the program behaves. It is read from sample.json in the working
+// directory, which is the image's, so that one binary makes many versions.
+type Config struct {
+	Version string `json:"version"`
+	// FailAfterRequests: the health check fails once this many requests were handled; 0: never.
+	FailAfterRequests int64 `json:"failAfterRequests,omitempty"`
+	// NeverHealthy: the health check never passes.
+	NeverHealthy bool `json:"neverHealthy,omitempty"`
+	// ErrorEvery answers every nth request with 500; 0: none.
+	ErrorEvery int64 `json:"errorEvery,omitempty"`
+	// IgnoreTerm: SIGTERM has no effect.
+	IgnoreTerm bool `json:"ignoreTerm,omitempty"`
+	// ExitCode, when not 0, ends the program with it at once.
+	ExitCode int `json:"exitCode,omitempty"`
+	// StartDelayMs is how long it takes until the program listens.
+	StartDelayMs int `json:"startDelayMs,omitempty"`
+}
+
+const configFile = "sample.json"
+
+func readConfig() (Config, error) {
+	c := Config{Version: os.Getenv("DROVER_VERSION")}
+	text, err := os.ReadFile(configFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("read the configuration: %w", err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("read the configuration %s: %w", configFile, err)
+	}
+	return c, nil
+}
+
+func (c Config) startDelay() time.Duration { return time.Duration(c.StartDelayMs) * time.Millisecond }

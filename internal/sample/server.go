@@ -1,0 +1,144 @@
+package sample
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/droverhq/drover/internal/load"
+)
+
+// Main runs the program and returns its exit code.
+func Main() int {
+	c, err := readConfig()
+	if err == nil && c.ExitCode != 0 {
+		return c.ExitCode
+	}
+	if err == nil {
+		err = serve(c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sample:", err)
+		return 1
+	}
+	return 0
+}
+
+func serve(c Config) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	if c.IgnoreTerm {
+		signal.Ignore(syscall.SIGTERM)
+	} else {
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+		defer stop()
+	}
+	time.Sleep(c.startDelay())
+	nonces, err := os.OpenFile(filepath.Join(os.Getenv("DATA_DIR"), "nonces"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the list of nonces: %w", err)
+	}
+	defer nonces.Close()
+	h := &handler{config: c, nonces: nonces, instance: os.Getenv("DROVER_INSTANCE"), ending: ctx}
+	srv := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving version", c.Version)
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}
+
+type handler struct {
+	config   Config
+	instance string
+	nonces   *os.File
+	handled  atomic.Int64
+	ending   context.Context
+}
+
+func (h *handler) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", h.health)
+	mux.HandleFunc("/ws", h.echo)
+	mux.HandleFunc("/", h.answer)
+	return mux
+}
+
+func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case h.config.NeverHealthy:
+		http.Error(w, "never healthy", http.StatusServiceUnavailable)
+	case h.config.FailAfterRequests > 0 && h.handled.Load() >= h.config.FailAfterRequests:
+		http.Error(w, "broken by traffic", http.StatusInternalServerError)
+	default:
+		io.WriteString(w, "ok\n")
+	}
+}
+
+// answer writes the nonce down before it answers. ?ms=N makes it slow.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
+	n := h.handled.Add(1)
+	size, err := io.Copy(io.Discard, r.Body)
+	if err != nil {
+		return // the client is gone, and so is its request
+	}
+	if nonce := r.Header.Get(load.NonceHeader); nonce != "" {
+		if _, err := fmt.Fprintf(h.nonces, "%s %s\n", r.Method, nonce); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
+	if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil && ms > 0 {
+		time.Sleep(time.Duration(min(ms, 60_000)) * time.Millisecond)
+	}
+	w.Header().Set(load.VersionHeader, h.config.Version)
+	w.Header().Set("X-Instance", h.instance)
+	if e := h.config.ErrorEvery; e > 0 && n%e == 0 {
+		http.Error(w, "an error as configured", http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintf(w, "hello from %s, version %s, %d bytes received\n", h.instance, h.config.Version, size)
+}
+
+// echo answers every message until the client or the gateway closes.
+func (h *handler) echo(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	for {
+		kind, message, err := c.Read(h.ending)
+		if err != nil {
+			return
+		}
+		if err := c.Write(h.ending, kind, message); err != nil {
+			return
+		}
+	}
+}
