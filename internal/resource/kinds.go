@@ -10,17 +10,19 @@ type Kind struct {
 	Name   string // ScaleSet
 	Plural string // scalesets: the path segment under /api/v1/
 	Short  []string
+	// ReadOnly says how such a document comes to be when users do not write it themselves.
+	ReadOnly string
 }
 
 // Kinds are the kinds that this version knows, in the order they are applied.
 var Kinds = []Kind{
-	{KindToken, "tokens", nil},
-	{KindImage, "images", nil},
-	{KindImageVersion, "imageversions", nil},
-	{KindScaleSet, "scalesets", []string{"set", "sets"}},
-	{KindLoadBalancer, "loadbalancers", []string{"lb", "lbs"}},
-	{KindInstance, "instances", nil},
-	{KindRollout, "rollouts", nil},
+	{KindToken, "tokens", nil, ""},
+	{KindImage, "images", nil, ""},
+	{KindImageVersion, "imageversions", nil, ""},
+	{KindScaleSet, "scalesets", []string{"set", "sets"}, ""},
+	{KindLoadBalancer, "loadbalancers", []string{"lb", "lbs"}, ""},
+	{KindInstance, "instances", nil, "its ScaleSet makes it; scale that"},
+	{KindRollout, "rollouts", nil, "start it with `drover rollout start`"},
 }
 
 // LookupKind finds a kind by its name, its plural or a short name, in any case.

@@ -1,7 +1,50 @@
 package resource
 
+import "slices"
+
 // laterKinds are kinds that the documents' reference names and this version does not have yet.
 var laterKinds = []string{
 	"ImageTemplate", "Topic", "EventSubscription", "Queue", "Function", "Runbook", "Job", "Alert", "Secret",
 	"RoleAssignment", "Relay", "GitSource", "App", "Site", "Install", "Release",
+}
+
+// later is every field, and every value of a field that exists, which the
+// documents' reference names and this version does not have yet. They are refused
+// and never ignored: who writes one relies on it.
+var later = []laterEntry{
+	{KindScaleSet, "/spec/health/mode", ""},
+	{KindScaleSet, "/spec/upgradePolicy/mode", string(ModeRolling)},
+	{KindScaleSet, "/spec/upgradePolicy/rollingUpgradePolicy", ""},
+	{KindScaleSet, "/spec/upgradePolicy/automaticImageUpgrade", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/promotion", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/preview", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/validate", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/canary", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/maxP99Ratio", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/minSample", ""},
+	{KindScaleSet, "/spec/upgradePolicy/blueGreen/requireAnalysis", ""},
+	{KindScaleSet, "/spec/scaleInPolicy", ""},
+	{KindScaleSet, "/spec/zones", ""},
+	{KindScaleSet, "/spec/faultDomainCount", ""},
+	{KindScaleSet, "/spec/terminateNotification", ""},
+	{KindScaleSet, "/spec/reimageNotification", ""},
+	{KindScaleSet, "/spec/automaticRepairsPolicy", ""},
+	{KindScaleSet, "/spec/autoscale", ""},
+	{KindInstance, "/spec/protectionPolicy", ""},
+	{KindLoadBalancer, "/spec/protocol", "tcp"},
+	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
+	{KindLoadBalancer, "/spec/affinity", ""},
+	{KindLoadBalancer, "/spec/accessLog", ""},
+	{KindLoadBalancer, "/spec/tls", ""},
+	{KindImage, "/spec/retain", ""},
+}
+
+type laterEntry struct{ kind, pointer, value string }
+
+func laterField(kind, pointer string) bool {
+	return slices.Contains(later, laterEntry{kind, pointer, ""})
+}
+
+func laterValue(kind, pointer, value string) bool {
+	return value != "" && slices.Contains(later, laterEntry{kind, pointer, value})
 }

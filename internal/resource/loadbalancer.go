@@ -6,16 +6,22 @@ type LoadBalancer = Object[LoadBalancerSpec, LoadBalancerStatus]
 const KindLoadBalancer = "LoadBalancer"
 
 type LoadBalancerSpec struct {
-	Listen         string             `json:"listen"` // HOST:PORT
-	Protocol       string             `json:"protocol"`
-	Backend        *Backend           `json:"backend,omitempty"`
-	Routes         []Route            `json:"routes,omitempty"`
-	Probe          *Probe             `json:"probe,omitempty"`
-	DrainTimeout   Duration           `json:"drainTimeout"`
-	QueueTimeout   Duration           `json:"queueTimeout"`
-	TrustedProxies []string           `json:"trustedProxies,omitempty"`
-	Limits         LoadBalancerLimits `json:"limits"`
+	Listen          string             `json:"listen"` // HOST:PORT
+	Protocol        string             `json:"protocol"`
+	BackendProtocol string             `json:"backendProtocol"`
+	Backend         *Backend           `json:"backend,omitempty"`
+	Routes          []Route            `json:"routes,omitempty"`
+	Probe           *Probe             `json:"probe,omitempty"`
+	DrainTimeout    Duration           `json:"drainTimeout"`
+	QueueTimeout    Duration           `json:"queueTimeout"`
+	TrustedProxies  []string           `json:"trustedProxies,omitempty"`
+	Limits          LoadBalancerLimits `json:"limits"`
 }
+
+const (
+	ProtocolHTTP = "http"
+	BackendHTTP1 = "http1"
+)
 
 // Backend is a ScaleSet by name or a list of addresses. It is written as a
 // string or as {addresses: [host:port]}.

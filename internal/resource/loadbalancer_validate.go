@@ -1,0 +1,133 @@
+package resource
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+)
+
+func (s *LoadBalancerSpec) validate(c *checker) {
+	if s.Listen == "" {
+		c.add("/spec/listen", `expected HOST:PORT, for example "127.0.0.1:8080"`)
+	} else {
+		c.checkAddress("/spec/listen", s.Listen, 0)
+	}
+	oneOf(c, "/spec/protocol", s.Protocol, ProtocolHTTP)
+	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1)
+	switch {
+	case s.Backend != nil && len(s.Routes) > 0:
+		c.add("/spec/routes", "a load balancer has a backend or routes, not both: write the backend as a route without host and path")
+	case s.Backend != nil:
+		s.Backend.validate(c, "/spec/backend")
+	case len(s.Routes) == 0:
+		c.add("/spec/backend", "expected a backend, for example the name of a ScaleSet, or routes")
+	}
+	checkRoutes(c, s.Routes)
+	s.Probe.validate(c)
+	within(c, "/spec/drainTimeout", s.DrainTimeout, 0, day)
+	within(c, "/spec/queueTimeout", s.QueueTimeout, 0, hour)
+	for i, proxy := range s.TrustedProxies {
+		if !isNetwork(proxy) {
+			c.add(pointerTo("/spec/trustedProxies", itoa(i)), "%s is not a network: write for example 10.0.0.0/8 or 10.1.2.3", quote(proxy))
+		}
+	}
+	s.Limits.validate(c)
+}
+
+func isNetwork(s string) bool {
+	if _, err := netip.ParsePrefix(s); err == nil {
+		return true
+	}
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Zone() == ""
+}
+
+const maxAddresses = 1000
+
+func (b *Backend) validate(c *checker, at string) {
+	if b.Set != "" {
+		if err := ValidateName(b.Set); err != nil {
+			c.add(at, "expected the name of a ScaleSet or {addresses: [HOST:PORT]}: %s", err)
+		}
+		return
+	}
+	at = pointerTo(at, "addresses")
+	if n := len(b.Addresses); n == 0 || n > maxAddresses {
+		c.add(at, "expected 1 to %d addresses, for example [\"127.0.0.1:9000\"], not %d", maxAddresses, n)
+		return
+	}
+	first := map[string]int{}
+	for i, address := range b.Addresses {
+		here := pointerTo(at, itoa(i))
+		c.checkAddress(here, address, 1)
+		if j, double := first[address]; double {
+			c.add(here, "%s is there already, as item %d", quote(address), j)
+			continue
+		}
+		first[address] = i
+	}
+}
+
+const maxRoutes = 1000
+
+func checkRoutes(c *checker, routes []Route) {
+	if len(routes) > maxRoutes {
+		c.add("/spec/routes", "expected at most %d routes, not %d", maxRoutes, len(routes))
+		return
+	}
+	type match struct{ host, path string }
+	first := map[match]int{}
+	for i, r := range routes {
+		at := pointerTo("/spec/routes", itoa(i))
+		checkRouteHost(c, at+"/host", r.Host)
+		c.checkRoutePath(at+"/path", r.Path)
+		if r.Backend.Set == "" && r.Backend.Addresses == nil {
+			c.add(at+"/backend", "expected a backend, for example the name of a ScaleSet")
+		} else {
+			r.Backend.validate(c, at+"/backend")
+		}
+		m := match{r.Host, strings.TrimSuffix(r.Path, "/")}
+		if j, double := first[m]; double {
+			c.add(at, "matches the same as route %d: one host and path can have one backend only", j)
+			continue
+		}
+		first[m] = i
+	}
+}
+
+func checkRouteHost(c *checker, at, host string) {
+	switch name := strings.TrimPrefix(host, "*."); {
+	case host == "":
+	case strings.ToLower(host) != host:
+		c.add(at, "%s has capital letters: write %s", quote(host), strings.ToLower(host))
+	case strings.Contains(host, ":"):
+		c.add(at, "%s has a port: a route matches the host alone", quote(host))
+	case len(name) > 253 || !hostName.MatchString(name):
+		c.add(at, "%s is not a host: write for example shop.example or *.shop.example", quote(host))
+	}
+}
+
+func (p *Probe) validate(c *checker) {
+	if p == nil {
+		return
+	}
+	const at = "/spec/probe"
+	c.checkRequestPath(at+"/path", p.Path)
+	within(c, at+"/interval", p.Interval, second/1000, hour)
+	within(c, at+"/timeout", p.Timeout, second/1000, hour)
+	within(c, at+"/unhealthyThreshold", p.UnhealthyThreshold, 1, 1000)
+	within(c, at+"/healthyThreshold", p.HealthyThreshold, 1, 1000)
+}
+
+func (l *LoadBalancerLimits) validate(c *checker) {
+	const at = "/spec/limits"
+	if l.MaxHeaderBytes != 0 {
+		within(c, at+"/maxHeaderBytes", l.MaxHeaderBytes, 1<<10, 16<<20)
+	}
+	within(c, at+"/maxConnections", l.MaxConnections, 0, math.MaxInt32)
+	within(c, at+"/maxConnectionsPerClient", l.MaxConnectionsPerClient, 0, math.MaxInt32)
+	within(c, at+"/headerTimeout", l.HeaderTimeout, 0, day)
+	within(c, at+"/requestTimeout", l.RequestTimeout, 0, 30*day)
+	within(c, at+"/idleTimeout", l.IdleTimeout, 0, day)
+	within(c, at+"/maxQueue", l.MaxQueue, 0, math.MaxInt32)
+}

@@ -1,0 +1,203 @@
+package resource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// checkSpecs decodes each spec; want maps it to "" or to "POINTER: part of the detail".
+func checkSpecs(t *testing.T, kind, name string, specs map[string]string) {
+	t.Helper()
+	for spec, want := range specs {
+		_, err := Decode(kind, doc(kind, name, spec))
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", spec, err)
+			}
+			continue
+		}
+		pointer, detail, _ := strings.Cut(want, ": ")
+		expectFields(t, spec, err, CodeInvalid, map[string]string{pointer: detail})
+	}
+}
+
+func TestValidateScaleSet(t *testing.T) {
+	specs := map[string]string{}
+	for field, want := range map[string]string{
+		`"capacity":10000`:                   "",
+		`"capacity":10001`:                   "/spec/capacity: write 0 to 10000",
+		`"command":["./server","--name",""]`: "",
+		`"command":[""]`:                     "/spec/command/0: the program's name is empty",
+		`"command":["a\u0000"]`:              "/spec/command/0: NUL",
+		`"command":[]`:                       "",
+		`"env":{"":"x"}`:                     "/spec/env/: cannot name",
+		`"env":{"A":"\u0000"}`:               "/spec/env/A: NUL",
+		`"env":{"A\u0000":"x"}`:              "/spec/env/A\x00: NUL",
+		fmt.Sprintf(`"env":{"A":%q}`, strings.Repeat("x", maxArgument)): "/spec/env/A: longer than",
+		`"root":"host"`:                                         "",
+		`"root":"image"`:                                        "",
+		`"root":"imag"`:                                         "/spec/root: did you mean image?",
+		`"root":"chroot"`:                                       "/spec/root: write host or image",
+		`"resources":{}`:                                        "",
+		`"resources":{"cpu":0}`:                                 "/spec/resources/cpu: leave it out for no limit",
+		`"resources":{"cpu":-1}`:                                "/spec/resources/cpu: out of range",
+		`"resources":{"cpu":0.001}`:                             "",
+		`"resources":{"memory":0}`:                              "/spec/resources/memory: 1MiB or more",
+		`"resources":{"memory":"-1MiB"}`:                        "/spec/resources/memory: not a number of bytes",
+		`"resources":{"pids":0}`:                                "/spec/resources/pids: write 1 to",
+		`"stopTimeout":"2h"`:                                    "/spec/stopTimeout: write 0s to 1h",
+		`"stopTimeout":"-1s"`:                                   "/spec/stopTimeout: negative",
+		`"dataRetention":"9000h"`:                               "/spec/dataRetention: write 0s to 8760h",
+		`"health":{"path":"/healthz?full=1"}`:                   "",
+		`"health":{"path":""}`:                                  "",
+		`"health":{"path":"healthz"}`:                           "/spec/health/path: begins with /",
+		`"health":{"path":"http://a/b"}`:                        "/spec/health/path: begins with /",
+		`"health":{"path":"/a b"}`:                              "/spec/health/path: has no blanks",
+		`"health":{"path":"/a\r\nHost: x"}`:                     "/spec/health/path: is not a path",
+		`"health":{"path":"//evil/x"}`:                          "",
+		`"health":{"path":"/a","process":true}`:                 "/spec/health/process: leave out path or process",
+		`"health":{"process":true}`:                             "",
+		`"health":{"interval":"0s"}`:                            "/spec/health/interval: write 1ms to 1h",
+		`"health":{"timeout":"0s"}`:                             "/spec/health/timeout: write 1ms to 1h",
+		`"health":{"unhealthyThreshold":0}`:                     "/spec/health/unhealthyThreshold: write 1 to 1000",
+		`"health":{"healthyThreshold":0}`:                       "/spec/health/healthyThreshold: write 1 to 1000",
+		`"health":{"gracePeriod":"25h"}`:                        "/spec/health/gracePeriod: write 0s to 24h",
+		`"upgradePolicy":{"mode":"Manual"}`:                     "",
+		`"upgradePolicy":{"mode":"Canary"}`:                     "/spec/upgradePolicy/mode: write BlueGreen or Manual",
+		`"upgradePolicy":{"mode":""}`:                           "/spec/upgradePolicy/mode: write BlueGreen or Manual",
+		`"upgradePolicy":{"blueGreen":{"startTimeout":"0s"}}`:   "/spec/upgradePolicy/blueGreen/startTimeout: write 1ms to 24h",
+		`"upgradePolicy":{"blueGreen":{"bakeTime":"48h"}}`:      "/spec/upgradePolicy/blueGreen/bakeTime: write 0s to 24h",
+		`"upgradePolicy":{"blueGreen":{"keepPrevious":"721h"}}`: "/spec/upgradePolicy/blueGreen/keepPrevious: write 0s to 720h",
+		`"upgradePolicy":{"blueGreen":{"maxErrorRate":"101%"}}`: "/spec/upgradePolicy/blueGreen/maxErrorRate: write 0% to 100%",
+		`"upgradePolicy":{"blueGreen":{"maxErrorRate":0.5}}`:    "",
+		`"upgradePolicy":{"blueGreen":{"minRequests":-1}}`:      "/spec/upgradePolicy/blueGreen/minRequests: write 0 to",
+	} {
+		specs[`{"image":"hello",`+field+`}`] = want
+	}
+	for image, want := range map[string]string{
+		"":                 "/spec/image: expected an image",
+		"hello:latest":     "/spec/image: is not a version",
+		"hello@sha256:abc": "/spec/image: has no digest",
+		"Hello":            "/spec/image: is not a name",
+		"team/hello:1.2.3": "",
+	} {
+		specs[fmt.Sprintf(`{"image":%q}`, image)] = want
+	}
+	checkSpecs(t, KindScaleSet, "hello", specs)
+}
+
+func TestValidateLoadBalancer(t *testing.T) {
+	specs := map[string]string{}
+	for listen, want := range map[string]string{
+		"127.0.0.1:8080": "", ":8080": "", "0.0.0.0:0": "", "[::1]:8080": "", "localhost:80": "",
+		"":                "/spec/listen: expected HOST:PORT",
+		"8080":            "/spec/listen: has no port",
+		"127.0.0.1":       "/spec/listen: has no port",
+		"127.0.0.1:http":  "/spec/listen: no port number",
+		"127.0.0.1:":      "/spec/listen: no port number",
+		"127.0.0.1:+80":   "/spec/listen: no port number",
+		"127.0.0.1:65536": "/spec/listen: 0 to 65535",
+		"127.0.0.1:-1":    "/spec/listen: 0 to 65535",
+		"::1:8080":        "/spec/listen: in brackets",
+		"[localhost]:80":  "/spec/listen: not an IPv6 address",
+		"a b:80":          "/spec/listen: neither an IP address",
+		"http://a:80":     "/spec/listen: in brackets",
+	} {
+		specs[fmt.Sprintf(`{"listen":%q,"backend":"hello"}`, listen)] = want
+	}
+	for field, want := range map[string]string{
+		`"backend":"hello"`: "",
+		`"backend":{"addresses":["127.0.0.1:9000","db.example:80","[::1]:9000"]}`: "",
+		`"drainTimeout":"1s"`:                              "/spec/backend: expected a backend",
+		`"routes":[]`:                                      "/spec/backend: expected a backend",
+		`"backend":""`:                                     "/spec/backend: the name of a ScaleSet",
+		`"backend":"He llo"`:                               "/spec/backend: is not a name",
+		`"backend":"127.0.0.1:9000"`:                       "/spec/backend: or {addresses",
+		`"backend":["a"]`:                                  "/spec/backend: or {addresses",
+		`"backend":{}`:                                     "/spec/backend/addresses: expected 1 to 1000",
+		`"backend":{"addresses":[]}`:                       "/spec/backend/addresses: expected 1 to 1000",
+		`"backend":{"addresses":["a"]}`:                    "/spec/backend/addresses/0: has no port",
+		`"backend":{"addresses":["a:0"]}`:                  "/spec/backend/addresses/0: 1 to 65535",
+		`"backend":{"addresses":[":80"]}`:                  "/spec/backend/addresses/0: has no host",
+		`"backend":{"addresses":["a:1","a:1"]}`:            "/spec/backend/addresses/1: there already, as item 0",
+		`"backend":"hello","routes":[{"backend":"hello"}]`: "/spec/routes: not both",
+		`"routes":[{"path":"/a","backend":"x"},{"path":"/b","backend":"x"}]`:                       "",
+		`"routes":[{"host":"shop.example","backend":"x"},{"host":"*.shop.example","backend":"y"}]`: "",
+		`"routes":[{"path":"/a"}]`:                                                                    "/spec/routes/0/backend: expected a backend",
+		`"routes":[{"backend":{"addresses":["a"]}}]`:                                                  "/spec/routes/0/backend/addresses/0: has no port",
+		`"routes":[{"path":"/a","backend":"x"},{"path":"/a/","backend":"y"}]`:                         "/spec/routes/1: matches the same as route 0",
+		`"routes":[{"backend":"x"},{"path":"/","backend":"y"}]`:                                       "/spec/routes/1: matches the same as route 0",
+		`"routes":[{"host":"a","backend":"x"},{"host":"b","backend":"x"},{"host":"a","backend":"y"}]`: "/spec/routes/2: matches the same as route 0",
+		`"routes":[{"path":"a","backend":"x"}]`:                                                       "/spec/routes/0/path: begins with /",
+		`"routes":[{"path":"/a?b","backend":"x"}]`:                                                    "/spec/routes/0/path: has no query",
+		`"routes":[{"path":"/a/../b","backend":"x"}]`:                                                 "/spec/routes/0/path: write /b",
+		`"routes":[{"path":"//a","backend":"x"}]`:                                                     "/spec/routes/0/path: write /a",
+		`"routes":[{"host":"Shop.Example","backend":"x"}]`:                                            "/spec/routes/0/host: write shop.example",
+		`"routes":[{"host":"shop.example:80","backend":"x"}]`:                                         "/spec/routes/0/host: has a port",
+		`"routes":[{"host":"a.*.b","backend":"x"}]`:                                                   "/spec/routes/0/host: is not a host",
+		`"routes":[{"host":"*","backend":"x"}]`:                                                       "/spec/routes/0/host: is not a host",
+		`"routes":[{"host":"*.","backend":"x"}]`:                                                      "/spec/routes/0/host: is not a host",
+		`"backend":"x","protocol":"udp"`:                                                              "/spec/protocol: write http",
+		`"backend":"x","protocol":"http","backendProtocol":"http1"`:                                   "",
+		`"backend":"x","probe":{}`:                                                                    "",
+		`"backend":"x","probe":{"path":"up"}`:                                                         "/spec/probe/path: begins with /",
+		`"backend":"x","probe":{"interval":"0s"}`:                                                     "/spec/probe/interval: write 1ms to 1h",
+		`"backend":"x","probe":{"timeout":"2h"}`:                                                      "/spec/probe/timeout: write 1ms to 1h",
+		`"backend":"x","probe":{"healthyThreshold":-1}`:                                               "/spec/probe/healthyThreshold: write 1 to 1000",
+		`"backend":"x","trustedProxies":["10.0.0.0/8","10.1.2.3","fd00::/8","::1"]`:                   "",
+		`"backend":"x","trustedProxies":["10.0.0.0/8","10.0.0.0/33"]`:                                 "/spec/trustedProxies/1: is not a network",
+		`"backend":"x","trustedProxies":["proxy.example"]`:                                            "/spec/trustedProxies/0: is not a network",
+		`"backend":"x","drainTimeout":"25h"`:                                                          "/spec/drainTimeout: write 0s to 24h",
+		`"backend":"x","queueTimeout":"2h"`:                                                           "/spec/queueTimeout: write 0s to 1h",
+		`"backend":"x","limits":{"maxHeaderBytes":10}`:                                                "/spec/limits/maxHeaderBytes: write 1KiB to 16MiB",
+		`"backend":"x","limits":{"maxConnections":-1}`:                                                "/spec/limits/maxConnections: write 0 to",
+		`"backend":"x","limits":{"maxQueue":-1}`:                                                      "/spec/limits/maxQueue: write 0 to",
+		`"backend":"x","limits":{"maxBodyBytes":"10MB"}`:                                              "",
+	} {
+		specs[`{"listen":":80",`+field+`}`] = want
+	}
+	checkSpecs(t, KindLoadBalancer, "front", specs)
+}
+
+func TestValidateGalleryAndToken(t *testing.T) {
+	checkSpecs(t, KindImage, "team/web", map[string]string{
+		`{"osType":"Linux","description":"x","endOfLifeDate":"2030-01-01T00:00:00Z"}`: "",
+		`{"osType":"Windows"}`:           "/spec/osType: write Linux",
+		`{"endOfLifeDate":"2030-01-01"}`: "/spec/endOfLifeDate: for example 2026-01-31T12:00:00Z",
+		`{"endOfLifeDate":5}`:            "/spec/endOfLifeDate: expected a time",
+	})
+	checkSpecs(t, KindImageVersion, "web:1.4.0", map[string]string{
+		`{"excludeFromLatest":true}`:                                       "",
+		`{"revoked":{"at":"2026-01-31T12:00:00+02:00","reason":"broken"}}`: "",
+		`{"revoked":{"reason":"broken"}}`:                                  "/spec/revoked/at: expected when",
+	})
+	checkSpecs(t, KindToken, "ci", map[string]string{
+		`{"role":"Reader"}`: "",
+		`{"role":"Publisher","scopes":["image/hello","scaleset/hello","image/team/*","scaleset/he*","image/*","scaleset/*"],"expires":"2030-01-01T00:00:00Z"}`: "",
+		`{}`:                                   "/spec/role: expected a role",
+		`{"role":"reader"}`:                    "/spec/role: did you mean Reader?",
+		`{"role":"Admin"}`:                     "/spec/role: write Reader or Publisher",
+		`{"role":"Reader","scopes":["hello"]}`: "/spec/scopes/0: is not a scope",
+		`{"role":"Reader","scopes":["rollout/x"]}`:    "/spec/scopes/0: is not a scope",
+		`{"role":"Reader","scopes":["*"]}`:            "/spec/scopes/0: is not a scope",
+		`{"role":"Reader","scopes":["image/"]}`:       "/spec/scopes/0: a name is needed",
+		`{"role":"Reader","scopes":["image/*/x"]}`:    "/spec/scopes/0: is not an image's name",
+		`{"role":"Reader","scopes":["scaleset/a/b"]}`: "/spec/scopes/0: is not a name",
+		`{"role":"Reader","scopes":["scaleset/a**"]}`: "/spec/scopes/0: is not a name",
+	})
+}
+
+func TestValidateOfAStoredDocument(t *testing.T) {
+	spec := DefaultScaleSetSpec()
+	spec.Image, spec.Capacity = "hello", MaxCapacity+1
+	d, err := ScaleSet{Meta: Meta{Kind: KindScaleSet, Name: "hello"}, Spec: spec}.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectFields(t, "too many", Validate(d), CodeInvalid, map[string]string{"/spec/capacity": "0 to 10000"})
+	if err := Validate(Document{Meta: Meta{Kind: KindInstance, Name: "hello_1"}}); err != nil {
+		t.Error(err)
+	}
+	expectFields(t, "name", Validate(Document{Meta: Meta{Kind: KindInstance, Name: "hello"}}), CodeInvalid, map[string]string{"/name": "SET_NUMBER"})
+}
