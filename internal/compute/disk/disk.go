@@ -2,12 +2,23 @@ package disk
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"time"
+	"os"
+	"path/filepath"
+	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+var (
+	// ErrRefused marks an image that is not unpacked because of what is in it. Trying again does not help.
+	ErrRefused = errors.New("refused")
+	// ErrCorrupt marks bytes that are not what their digest promises.
+	ErrCorrupt = errors.New("corrupt")
 )
 
 // Images is where images come from.
@@ -18,9 +29,10 @@ type Images interface {
 	Layer(ctx context.Context, digest string) (io.ReadCloser, error)
 }
 
+// Options of a Store. All but Limits and Logger are required.
 type Options struct {
 	CacheDir   string // layers and trash; on the instances' file system, so that files can be shared
-	RetiredDir string // where data folders wait for their deadline
+	RetiredDir string // where data folders wait for their deadline; on the same file system
 	Images     Images
 	Root       bool // running as root: OS files are shared with the cache
 	Limits     Limits
@@ -29,74 +41,53 @@ type Options struct {
 
 // Limits bound what one image may unpack to. Zero values mean the defaults.
 type Limits struct {
-	Entries int   // 1,000,000
-	Bytes   int64 // 32 GiB
+	Entries int   // files, folders and links: 1,000,000
+	Bytes   int64 // of all files: 32 GiB
 }
 
-// Store owns the layer cache, the retired data folders and the making and removing of instance folders.
-type Store struct{ o Options }
+// Store owns the layer cache, the retired data folders and the making and
+// removing of instance folders. Its methods may be called at the same time, but
+// only one at a time for the same instance.
+type Store struct {
+	o    Options
+	life string // names this Store's work folders: those of another are left over
 
-func New(o Options) (*Store, error) { return &Store{o: o}, nil }
+	retiring sync.Mutex // held while retired folders change
 
-// Spec is one instance's disk as it should be.
-type Spec struct {
-	Digest      string // of the image's manifest
-	InstanceDir string // <data>/instances/<set>/<id>
-	UID, GID    int    // the instance's, as root
-	Root        string // as the model has it: host, image, or empty: decided by the image
-	Replace     bool   // make os/ anew also when it is already there (reimage)
+	mu       sync.Mutex // guards what follows
+	serial   int
+	layers   map[string]*cached // by folder: pinned, or verified in this life
+	deleting map[string]bool    // folders in the trash
 }
 
-// Disk is what an instance's process is started from.
-type Disk struct {
-	Digest     string   `json:"digest"`
-	Root       string   `json:"root"` // decided: host or image
-	Entrypoint []string `json:"entrypoint,omitempty"`
-	Cmd        []string `json:"cmd,omitempty"`
-	Env        []string `json:"env,omitempty"`
-	WorkDir    string   `json:"workDir,omitempty"` // inside os/, links resolved; empty: os/ itself
-	Ignored    []string `json:"ignored,omitempty"` // fields of the image's configuration that are set and have no effect
-	Dropped    Dropped  `json:"dropped"`
+// New checks the options and makes the folders; it starts nothing.
+func New(o Options) (*Store, error) {
+	if o.Limits.Entries == 0 {
+		o.Limits.Entries = 1_000_000
+	}
+	if o.Limits.Bytes == 0 {
+		o.Limits.Bytes = 32 << 30
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{o: o, life: rand.Text()[:8], layers: map[string]*cached{}, deleting: map[string]bool{}}
+	for _, dir := range []string{s.layersDir(), s.workDir(), s.trashDir(), o.RetiredDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the disk store's folders: %w", err)
+		}
+	}
+	return s, nil
 }
 
-// Dropped counts what unpacking left out on purpose.
-type Dropped struct {
-	Setuid       int `json:"setuid,omitempty"`
-	Setgid       int `json:"setgid,omitempty"`
-	Capabilities int `json:"capabilities,omitempty"`
+func (s *Store) layersDir() string { return filepath.Join(s.o.CacheDir, "layers") }
+func (s *Store) workDir() string   { return filepath.Join(s.o.CacheDir, "work") }
+func (s *Store) trashDir() string  { return filepath.Join(s.o.CacheDir, "trash") }
+
+// fresh is a name that nothing else has: not in this life, not in another.
+func (s *Store) fresh() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serial++
+	return fmt.Sprintf("%s-%d", s.life, s.serial)
 }
-
-// Prepare makes the instance's folder whole: os/ from the image, data/ and tmp/
-// when missing. When os/ is already there from this image and this boot it is kept.
-func (s *Store) Prepare(ctx context.Context, sp Spec) (Disk, error) {
-	return Disk{}, errors.ErrUnsupported
-}
-
-// Retired is a data folder that waits for its deadline.
-type Retired struct {
-	Instance string    `json:"instance"`
-	Set      string    `json:"set"`
-	UID      int       `json:"uid"` // its files' owner: not to be given to another meanwhile
-	Until    time.Time `json:"until"`
-	Path     string    `json:"-"`
-}
-
-// Retire moves instanceDir's data folder to the retired ones and reports whether there was something to keep.
-func (s *Store) Retire(ctx context.Context, instanceDir string, r Retired) (bool, error) {
-	return false, errors.ErrUnsupported
-}
-
-// ListRetired lists the retired data folders.
-func (s *Store) ListRetired() ([]Retired, error) { return nil, errors.ErrUnsupported }
-
-// Sweep removes retired folders whose deadline has passed and what interrupted removals left.
-func (s *Store) Sweep(ctx context.Context, now time.Time) error { return errors.ErrUnsupported }
-
-// Discard removes a set's retired folders at once.
-func (s *Store) Discard(ctx context.Context, set string) error { return errors.ErrUnsupported }
-
-// Remove removes an instance's folder: gone from its place at once, then deleted.
-func (s *Store) Remove(ctx context.Context, instanceDir string) error { return errors.ErrUnsupported }
-
-// Collect removes cached layers that none of these images has and no Prepare is using.
-func (s *Store) Collect(ctx context.Context, digests []string) error { return errors.ErrUnsupported }
