@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store/sqlite"
 )
 
 type key struct{ kind, name string }
@@ -46,6 +47,7 @@ type scope struct{ kind, owner string }
 // memory is everything committed, as reads see it. The writer alone changes it.
 type memory struct {
 	revision int64
+	sequence int64              // of the commit, as the database counts them
 	byName   map[scope][]*entry // sorted by name; kind is never empty
 	bookings map[string]*pool
 }
@@ -56,8 +58,8 @@ type pool struct {
 	numbers map[string]int
 }
 
-func newMemory(revision int64) *memory {
-	return &memory{revision: revision, byName: map[scope][]*entry{}, bookings: map[string]*pool{}}
+func newMemory(h sqlite.Head) *memory {
+	return &memory{revision: h.Revision, sequence: h.Sequence, byName: map[scope][]*entry{}, bookings: map[string]*pool{}}
 }
 
 func compareName(e *entry, name string) int { return cmp.Compare(e.doc.Name, name) }
@@ -116,6 +118,20 @@ func (m *memory) remove(s scope, name string) {
 		return
 	}
 	m.byName[s] = slices.Delete(list, i, i+1)
+}
+
+// apply makes the layer's writes part of memory.
+func (m *memory) apply(l *layer) {
+	for k, e := range l.docs {
+		if e == nil {
+			m.delete(k)
+		} else {
+			m.put(e)
+		}
+	}
+	for n, holder := range l.holders {
+		m.book(n, holder)
+	}
 }
 
 // book records that holder has the number, or, when holder is empty, that nobody has.

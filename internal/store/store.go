@@ -3,16 +3,14 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store/sqlite"
 )
 
@@ -21,7 +19,7 @@ type Options struct {
 	Dir              string
 	Logger           *slog.Logger
 	RingSize         int           // changes that watches can go back by; 8192
-	SnapshotEvery    int           // changes; 1000
+	SnapshotEvery    int64         // changes; 1000
 	SnapshotInterval time.Duration // 5 minutes
 }
 
@@ -37,87 +35,57 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	options  Options
 	requests chan *request
-	closed   chan struct{}
+	closed   chan struct{} // closed by Close
 	close    func() error
-	writer   sync.WaitGroup
+	owned    sync.WaitGroup // the writer and Run
 
 	// The writer's own:
 
-	file       *sqlite.File
-	space      *space
-	lastBooked map[string]int
+	disk       *disk
+	lastBooked map[string]int // by pool
 
-	mu     sync.RWMutex // guards what is below; the writer alone changes memory, and reads it without
-	memory *memory
-	feed   *feed
+	unsaved atomic.Int64  // changes that are in no snapshot
+	enough  chan struct{} // holds a signal: unsaved has reached SnapshotEvery
+
+	mu       sync.RWMutex // guards what is below; the writer alone changes memory, so it reads it without
+	memory   *memory
+	feed     *feed
+	recovery *Recovery
 }
 
-// Open opens the store in o.Dir, making it if there is none, and starts its writer.
+// Open opens the store in o.Dir, making it if there is none, and starts its
+// writer. What is damaged is set aside; Recovery then says so.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o = o.withDefaults()
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	path := filepath.Join(o.Dir, "documents.db")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := sqlite.Create(ctx, path, sqlite.Contents{}); err != nil {
-			return nil, fmt.Errorf("open the store: %w", err)
-		}
-	}
-	file, err := sqlite.Open(ctx, path)
+	d, contents, err := openDisk(ctx, o.Dir, o.Logger)
 	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+		return nil, fmt.Errorf("open the store in %s: %w", o.Dir, err)
 	}
-	contents, err := file.Load(ctx)
+	m, err := decode(contents)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store: %w", err), file.Close())
-	}
-	m, err := remember(contents)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store: %w", err), file.Close())
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", o.Dir, err), d.close())
 	}
 	s := &Store{
-		options: o, requests: make(chan *request), closed: make(chan struct{}),
-		file: file, space: &space{}, lastBooked: map[string]int{},
-		memory: m, feed: newFeed(o.RingSize, m.revision),
+		options: o, requests: make(chan *request), closed: make(chan struct{}), enough: make(chan struct{}, 1),
+		disk: d, lastBooked: map[string]int{}, memory: m, feed: newFeed(o.RingSize, m.revision), recovery: d.recovery,
 	}
-	s.close = sync.OnceValue(func() error {
-		close(s.closed)
-		s.writer.Wait()
-		return s.file.Close()
-	})
-	s.writer.Go(s.write)
+	s.unsaved.Store(m.revision - d.saved())
+	s.close = sync.OnceValue(s.stop)
+	s.owned.Go(s.write)
 	return s, nil
 }
 
-// remember builds the memory from what a file holds.
-func remember(c sqlite.Contents) (*memory, error) {
-	m := newMemory(c.Revision)
-	for _, r := range c.Documents {
-		var d resource.Document
-		if err := json.Unmarshal(r.Body, &d); err != nil {
-			return nil, fmt.Errorf("decode %s %s: %w", r.Kind, r.Name, err)
-		}
-		m.put(newEntry(d))
-	}
-	for _, b := range c.Bookings {
-		m.book(poolNumber{b.Pool, int(b.Number)}, b.Holder)
-	}
-	return m, nil
-}
-
-// Run takes snapshots and keeps the disk reserve until ctx ends.
-func (s *Store) Run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.closed:
-		return ErrClosed
-	}
-}
-
-// Close ends the writer after the commit that it is at, and waits for it.
+// Close ends Run, and the writer after the commit that it is at, and waits for
+// both. Updates that wait, and watches, end with ErrClosed.
 func (s *Store) Close() error { return s.close() }
+
+func (s *Store) stop() error {
+	s.mu.Lock()
+	close(s.closed)
+	s.mu.Unlock()
+	s.owned.Wait()
+	return s.disk.close()
+}
 
 // Revision is that of the last committed write.
 func (s *Store) Revision() int64 {
@@ -126,63 +94,23 @@ func (s *Store) Revision() int64 {
 	return s.memory.revision
 }
 
-// Recovery says what Open set aside and what may be missing; nil: nothing.
-func (s *Store) Recovery() *Recovery { return nil }
+// CheckSpace returns ErrNoSpace while ordinary work is refused for lack of disk
+// space, for those who write elsewhere on the same disk.
+func (s *Store) CheckSpace() error { return s.disk.space.admit(false) }
 
-// Recovery is what a damaged database came to.
-type Recovery struct{}
-
-// persist writes the batch and publishes it.
-func (s *Store) persist(b *batch) error {
-	if b.writes.empty() {
-		return nil
+// BackupTo writes a consistent and verified copy of the store to a new file. A
+// store that is opened on it later goes on above all revisions given out here.
+func (s *Store) BackupTo(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("back up to %s: %w", path, os.ErrExist)
 	}
-	rows, err := encode(b)
+	c, err := s.contents()
 	if err != nil {
 		return err
 	}
-	if err := s.file.Commit(rows); err != nil {
-		return fmt.Errorf("write to the store: %w", err)
+	c.Head.Copied = true
+	if err := sqlite.Create(ctx, path, c); err != nil {
+		return fmt.Errorf("back up to %s: %w", path, err)
 	}
-	s.publish(b)
 	return nil
-}
-
-func encode(b *batch) (sqlite.Batch, error) {
-	out := sqlite.Batch{Revision: b.revision}
-	for k, e := range b.writes.docs {
-		row := sqlite.Row{Kind: k.kind, Name: k.name}
-		if e != nil {
-			body, err := json.Marshal(e.doc)
-			if err != nil {
-				return out, fmt.Errorf("encode %s %s: %w", k.kind, k.name, err)
-			}
-			row.Revision, row.Body = e.doc.Revision, body
-		}
-		out.Documents = append(out.Documents, row)
-	}
-	for n, holder := range b.writes.holders {
-		out.Bookings = append(out.Bookings, sqlite.Booking{Pool: n.pool, Number: int64(n.number), Holder: holder})
-	}
-	return out, nil
-}
-
-// publish shows the batch to readers and watches, all at once.
-func (s *Store) publish(b *batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, e := range b.writes.docs {
-		if e == nil {
-			s.memory.delete(k)
-		} else {
-			s.memory.put(e)
-		}
-	}
-	for n, holder := range b.writes.holders {
-		s.memory.book(n, holder)
-	}
-	for _, c := range b.changes {
-		s.feed.publish(c)
-	}
-	s.memory.revision = b.revision
 }

@@ -36,6 +36,7 @@ type batch struct {
 	writes     *layer
 	changes    []Change
 	revision   int64 // the last one given out
+	essential  bool
 	requests   []*request
 }
 
@@ -96,7 +97,10 @@ func (s *Store) gather(first *request) []*request {
 // publishes it, and only then answers.
 func (s *Store) commit(requests []*request) {
 	b := &batch{memory: s.memory, lastBooked: s.lastBooked, writes: newLayer(), revision: s.memory.revision}
-	refused := s.space.admit(requests)
+	for _, r := range requests {
+		b.essential = b.essential || r.essential
+	}
+	refused := s.disk.space.admit(b.essential)
 	now := time.Now().UTC()
 	for _, r := range requests {
 		if refused != nil && !r.essential {
@@ -112,6 +116,41 @@ func (s *Store) commit(requests []*request) {
 	}
 	for _, r := range requests {
 		close(r.done)
+	}
+}
+
+// persist makes the batch durable and publishes it.
+func (s *Store) persist(b *batch) error {
+	if b.writes.empty() {
+		return nil
+	}
+	rows, err := b.encode()
+	if err != nil {
+		return err
+	}
+	written, err := s.disk.commit(rows, b.essential, s.contents)
+	if written {
+		s.publish(b)
+	}
+	return err
+}
+
+// publish shows the batch to readers and watches, all at once.
+func (s *Store) publish(b *batch) {
+	s.mu.Lock()
+	s.memory.apply(b.writes)
+	s.memory.revision, s.memory.sequence = b.revision, s.disk.head.Sequence
+	for _, c := range b.changes {
+		s.feed.publish(c)
+	}
+	s.mu.Unlock()
+
+	changes := int64(max(1, len(b.changes))) // bookings alone count as one
+	if after := s.unsaved.Add(changes); after >= s.options.SnapshotEvery && after-changes < s.options.SnapshotEvery {
+		select {
+		case s.enough <- struct{}{}:
+		default: // it has a signal waiting
+		}
 	}
 }
 

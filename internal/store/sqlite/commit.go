@@ -15,7 +15,7 @@ func (f *File) Commit(b Batch) error {
 	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := f.write(ctx, b, false); err != nil {
+	if err := f.write(ctx, b); err != nil {
 		_, rollback := f.conn.ExecContext(ctx, "ROLLBACK")
 		return errors.Join(err, rollback)
 	}
@@ -26,7 +26,7 @@ func (f *File) Commit(b Batch) error {
 	return nil
 }
 
-func (f *File) write(ctx context.Context, b Batch, copied bool) error {
+func (f *File) write(ctx context.Context, b Batch) error {
 	for _, r := range b.Documents {
 		if err := f.writeDocument(ctx, r); err != nil {
 			return fmt.Errorf("write %s %s: %w", r.Kind, r.Name, err)
@@ -37,7 +37,7 @@ func (f *File) write(ctx context.Context, b Batch, copied bool) error {
 			return fmt.Errorf("write booking %d of %s: %w", n.Number, n.Pool, err)
 		}
 	}
-	return f.writeHead(ctx, b.Revision, copied)
+	return f.writeHead(ctx, b.Head)
 }
 
 func (f *File) writeDocument(ctx context.Context, r Row) error {
@@ -58,8 +58,8 @@ func (f *File) writeBooking(ctx context.Context, b Booking) error {
 	return err
 }
 
-func (f *File) writeHead(ctx context.Context, revision int64, copied bool) error {
-	if _, err := f.putHead.ExecContext(ctx, revision, asInt(copied), headChecksum(revision, copied)); err != nil {
+func (f *File) writeHead(ctx context.Context, h Head) error {
+	if _, err := f.putHead.ExecContext(ctx, h.Revision, h.Sequence, asInt(h.Copied), h.checksum()); err != nil {
 		return fmt.Errorf("write the head revision: %w", err)
 	}
 	return nil

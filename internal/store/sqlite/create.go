@@ -26,6 +26,9 @@ func create(ctx context.Context, tmp string, c Contents) error {
 	if err := discard(tmp); err != nil { // left by a crash
 		return err
 	}
+	if err := private(tmp); err != nil {
+		return err
+	}
 	if err := writeWhole(ctx, tmp, c); err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func writeWhole(ctx context.Context, path string, c Contents) (err error) {
 	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	if err := f.write(ctx, Batch{Revision: c.Revision, Documents: c.Documents, Bookings: c.Bookings}, c.Copied); err != nil {
+	if err := f.write(ctx, Batch{Head: c.Head, Documents: c.Documents, Bookings: c.Bookings}); err != nil {
 		return err
 	}
 	_, err = f.conn.ExecContext(ctx, "COMMIT")
@@ -64,8 +67,12 @@ func writeWhole(ctx context.Context, path string, c Contents) (err error) {
 // Read reads a whole file that nobody writes: a snapshot or a backup. One that
 // is damaged in any row is damaged.
 func Read(ctx context.Context, path string) (c Contents, err error) {
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path)
+	if err != nil {
 		return Contents{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return Contents{}, fmt.Errorf("read %s: %w: it is no file (%s)", path, ErrDamaged, info.Mode())
 	}
 	f, err := open(ctx, path, readOnly)
 	if err != nil {
@@ -80,7 +87,7 @@ func Read(ctx context.Context, path string) (c Contents, err error) {
 }
 
 func same(a, b Contents) bool {
-	return a.Revision == b.Revision && a.Copied == b.Copied &&
+	return a.Head == b.Head &&
 		slices.EqualFunc(a.Documents, b.Documents, func(x, y Row) bool {
 			return x.Kind == y.Kind && x.Name == y.Name && x.Revision == y.Revision && string(x.Body) == string(y.Body)
 		}) && slices.Equal(a.Bookings, b.Bookings)
@@ -96,6 +103,15 @@ func discard(path string) error {
 	return errors.Join(errs...)
 }
 
+// private makes an empty file, which is a valid empty database, that only the owner may read.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -106,3 +122,18 @@ func syncFile(path string) error {
 
 // SyncDir makes the names in a folder durable.
 func SyncDir(dir string) error { return syncFile(dir) }
+
+// WriteFile replaces a small file at once and for good.
+func WriteFile(path string, content []byte) error {
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+		return errors.Join(err, discard(tmp))
+	}
+	if err := syncFile(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 
 	driver "modernc.org/sqlite"
@@ -13,6 +14,15 @@ var ErrDamaged = errors.New("the database file is damaged")
 
 // ErrTooNew marks a file that a newer version wrote.
 var ErrTooNew = errors.New("the database was written by a newer version")
+
+// foreign marks an error of the SQL itself, which is right for our tables, as
+// damage: the tables are not ours.
+func foreign(err error) error {
+	if e, ok := errors.AsType[*driver.Error](err); ok && e.Code() == lib.SQLITE_ERROR {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
 
 // IsFull reports whether err says that the disk is full. A disk that fills up
 // under fsync or under the truncation of a file is an I/O error to SQLite.

@@ -114,7 +114,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	current, newest, err := p.GetVersions(ctx)
 	if err != nil {
-		return fmt.Errorf("read the version of the tables: %w", err)
+		return fmt.Errorf("read the version of the tables: %w", foreign(err))
 	}
 	if current > newest {
 		return fmt.Errorf("%w: its tables are at version %d, this one knows %d", ErrTooNew, current, newest)
@@ -123,7 +123,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring the tables up to date: %w", err)
+		return fmt.Errorf("bring the tables up to date: %w", foreign(err))
 	}
 	return nil
 }
@@ -139,12 +139,12 @@ func (f *File) prepare(ctx context.Context) error {
 		{&f.putBooking, `INSERT INTO bookings (pool, number, holder, checksum) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (pool, number) DO UPDATE SET holder = excluded.holder, checksum = excluded.checksum`},
 		{&f.deleteBooking, `DELETE FROM bookings WHERE pool = $1 AND number = $2`},
-		{&f.putHead, `INSERT INTO head (id, revision, copied, checksum) VALUES (1, $1, $2, $3)
-			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, copied = excluded.copied, checksum = excluded.checksum`},
+		{&f.putHead, `INSERT INTO head (id, revision, sequence, copied, checksum) VALUES (1, $1, $2, $3, $4)
+			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, sequence = excluded.sequence, copied = excluded.copied, checksum = excluded.checksum`},
 	} {
 		stmt, err := f.conn.PrepareContext(ctx, s.sql)
 		if err != nil {
-			return fmt.Errorf("prepare %q: %w", s.sql, err)
+			return fmt.Errorf("prepare %q: %w", s.sql, foreign(err))
 		}
 		*s.to = stmt
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"hash/crc32"
 	"strconv"
@@ -21,31 +22,46 @@ type Booking struct {
 	Holder string
 }
 
+// Head is where a file stands.
+type Head struct {
+	Revision int64 // of the last write
+	Sequence int64 // counts commits
+	// Copied: the file is a snapshot or a backup, so later revisions may have been given out.
+	Copied bool
+}
+
 // Batch is what one commit writes.
 type Batch struct {
-	Revision  int64 // of the last write in it
+	Head      Head // after the commit
 	Documents []Row
 	Bookings  []Booking
 }
 
 // Contents is everything that a file holds.
 type Contents struct {
-	Revision  int64
+	Head      Head
 	Documents []Row
 	Bookings  []Booking
-	// Copied: the file is a snapshot or a backup, so later revisions may have been given out.
-	Copied bool
 	// Damaged are rows whose checksum was wrong; they are not among the others.
 	Damaged []Damaged
 }
 
 // Damaged is a row that was set aside.
 type Damaged struct {
-	Kind, Name string // Kind is empty for a booking, Name is then POOL/NUMBER
+	Kind, Name string
 	Revision   int64
+	// Booking: it is a number of a pool; the pool is in Name, the number in Revision.
+	Booking bool
 
 	body     []byte
 	checksum int64
+}
+
+func (d Damaged) String() string {
+	if d.Booking {
+		return fmt.Sprintf("the booking of number %d of %s", d.Revision, d.Name)
+	}
+	return fmt.Sprintf("%s %s (revision %d)", d.Kind, d.Name, d.Revision)
 }
 
 func (r Row) checksum() int64 {
@@ -56,8 +72,8 @@ func (b Booking) checksum() int64 {
 	return checksum(b.Pool, b.Holder, b.Number, "")
 }
 
-func headChecksum(revision int64, copied bool) int64 {
-	return checksum("head", strconv.FormatBool(copied), revision, "")
+func (h Head) checksum() int64 {
+	return checksum("head", strconv.FormatBool(h.Copied), h.Revision, strconv.FormatInt(h.Sequence, 10))
 }
 
 // checksum covers the columns with their lengths, so that no byte can move from

@@ -16,10 +16,12 @@ CREATE TABLE bookings (
     PRIMARY KEY (pool, number)
 );
 
--- One row: the revision of the last write, which deletions move without leaving a row.
+-- One row: the revision of the last write, which deletions move without leaving
+-- a row, and how many commits there were.
 CREATE TABLE head (
     id       BIGINT NOT NULL PRIMARY KEY,
     revision BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
     copied   BIGINT NOT NULL,
     checksum BIGINT NOT NULL
 );
