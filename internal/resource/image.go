@@ -21,7 +21,15 @@ type ImageSpec struct {
 
 type ImageStatus struct {
 	Latest string `json:"latest,omitempty"`
+	// Removing are versions whose documents are gone and whose tags are about to
+	// go; Deleting: the image itself goes with them. An interrupted deletion goes on from here.
+	Removing []string  `json:"removing,omitempty"`
+	Deleting *Deleting `json:"deleting,omitempty"`
 }
+
+// ConditionContentMissing: blobs of an ImageVersion are gone or damaged; pushing
+// the same content again restores them.
+const ConditionContentMissing = "ContentMissing"
 
 type ImageVersionSpec struct {
 	ExcludeFromLatest bool       `json:"excludeFromLatest"`

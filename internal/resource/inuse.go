@@ -28,9 +28,23 @@ func Latest(versions []ImageVersion, except func(ImageVersion) bool) (ImageVersi
 // only the number: two versions of an image with one digest share the manifest,
 // and deleting that would take it from under the set that runs the other.
 func InUse(v ImageVersion, sets []ScaleSet, rollouts []Rollout, instances []Instance) []string {
+	return setsUsing(func(image, digest string) bool { return names(image, digest, v) }, sets, rollouts, instances)
+}
+
+// DigestInUse names the sets that use that content of an image, by whatever
+// version or none; an empty digest means any content of it.
+func DigestInUse(image, digest string, sets []ScaleSet, rollouts []Rollout, instances []Instance) []string {
+	return setsUsing(func(used, usedDigest string) bool {
+		ref, err := ParseImageRef(used)
+		return err == nil && ref.Name == image && (digest == "" || digest == usedDigest)
+	}, sets, rollouts, instances)
+}
+
+// setsUsing names the sets that run, ran last or are rolling to or from an image that matches.
+func setsUsing(matches func(image, digest string) bool, sets []ScaleSet, rollouts []Rollout, instances []Instance) []string {
 	users := map[string]bool{}
 	uses := func(set, image, digest string) {
-		if names(image, digest, v) {
+		if matches(image, digest) {
 			users[set] = true
 		}
 	}
