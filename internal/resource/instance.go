@@ -74,6 +74,11 @@ type InstanceStatus struct {
 	Reimaged int `json:"reimaged,omitempty"`
 	// NextStart is when a BackingOff or Failed instance is started again.
 	NextStart *time.Time `json:"nextStart,omitempty"`
+	// Crashes counts failed starts and ends in a row; it sets the backoff and
+	// starts again once the instance has been Healthy for a while.
+	Crashes int `json:"crashes,omitempty"`
+	// GraceSince is when the health check's grace period began; nil: with the next start.
+	GraceSince *time.Time `json:"graceSince,omitempty"`
 	// HealthySince is when it last became Healthy since the process started; nil: not yet.
 	HealthySince *time.Time `json:"healthySince,omitempty"`
 }

@@ -1,0 +1,5 @@
+package process
+
+import "os"
+
+func executable() (string, error) { return os.Executable() }
