@@ -108,7 +108,8 @@ func (s *Store) replaceOS(ctx context.Context, sp Spec, a *assembly) error {
 	if err != nil {
 		return fmt.Errorf("put the new os/ in place: %w", err)
 	}
-	if err := a.marker.write(sp.InstanceDir, filepath.Join(sp.InstanceDir, partPrefix+s.fresh())); err != nil {
+	m := marker{Boot: bootID(), Disk: a.disk}
+	if err := m.write(sp.InstanceDir, filepath.Join(sp.InstanceDir, partPrefix+s.fresh())); err != nil {
 		return fmt.Errorf("write %s: %w", markerName, err)
 	}
 	if old == "" {
@@ -182,6 +183,13 @@ func (b *builder) make(n *node, dst string) error {
 }
 
 func (b *builder) file(c *content, dst string) error {
+	if c.path == "" { // a mount point: no layer's file
+		f, err := createFile(dst)
+		if err != nil {
+			return err
+		}
+		return finishFile(f, &c.entry)
+	}
 	if b.share {
 		if err := os.Link(c.path, dst); err == nil || !mustCopy(err) {
 			return err

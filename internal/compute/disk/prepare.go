@@ -2,17 +2,20 @@ package disk
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/droverhq/drover/internal/compute/sandbox"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -60,52 +63,51 @@ func (s *Store) prepare(ctx context.Context, sp Spec) (Disk, error) {
 		return Disk{}, err
 	}
 	there, err := readMarker(sp.InstanceDir)
-	keep := err == nil && there.Disk.Digest == sp.Digest && !sp.Replace
+	keep := err == nil && !sp.Replace && there.Disk.Digest == sp.Digest && (sp.Root == "" || sp.Root == there.Disk.Root)
 	if keep && s.o.Root {
-		return there.disk(sp.Root), nil
+		return there.Disk, nil
 	}
-	a, err := s.assemble(ctx, sp.Digest, false)
+	a, err := s.assemble(ctx, sp, false)
 	if err != nil {
 		return Disk{}, err
 	}
 	defer a.release()
 	if keep && a.tree.root.matches(ctx, filepath.Join(sp.InstanceDir, osName)) == nil {
-		return a.marker.disk(sp.Root), nil
+		return a.disk, nil
 	}
 	err = s.replaceOS(ctx, sp, a)
 	if errors.Is(err, ErrCorrupt) {
 		return s.again(ctx, sp, err)
 	}
-	return a.marker.disk(sp.Root), err
+	return a.disk, err
 }
 
 // again unpacks damaged layers once more: a file of the cache was not what had
 // been unpacked, by accident or by a workload of the same user.
 func (s *Store) again(ctx context.Context, sp Spec, cause error) (Disk, error) {
 	s.o.Logger.Warn("a file of the layer cache is damaged", "image", sp.Digest, "error", cause)
-	a, err := s.assemble(ctx, sp.Digest, true)
+	a, err := s.assemble(ctx, sp, true)
 	if err != nil {
 		return Disk{}, err
 	}
 	defer a.release()
-	return a.marker.disk(sp.Root), s.replaceOS(ctx, sp, a)
+	return a.disk, s.replaceOS(ctx, sp, a)
 }
 
 // assembly is an image laid out in memory; its layers stay pinned until release.
 type assembly struct {
 	tree    *tree
-	marker  marker
-	dropped Dropped
+	disk    Disk
 	pinned  []*cached
 	release func()
 }
 
 // assemble lays out an image, unpacking the layers that the cache has not got.
 // What is suspect is verified first.
-func (s *Store) assemble(ctx context.Context, imageDigest string, suspect bool) (*assembly, error) {
+func (s *Store) assemble(ctx context.Context, sp Spec, suspect bool) (*assembly, error) {
 	a := &assembly{tree: newTree(s.o.Limits.Entries)}
 	a.release = func() { s.unpin(a.pinned) }
-	config, blobs, err := s.o.Images.Config(ctx, imageDigest)
+	config, blobs, err := s.o.Images.Config(ctx, sp.Digest)
 	var layers []wanted
 	if err == nil {
 		layers, err = match(config, blobs)
@@ -114,11 +116,11 @@ func (s *Store) assemble(ctx context.Context, imageDigest string, suspect bool) 
 		err = s.layAll(ctx, a, layers, suspect)
 	}
 	if err == nil {
-		a.marker, err = a.describe(imageDigest, config.Config)
+		err = a.describe(sp, config.Config)
 	}
 	if err != nil {
 		a.release()
-		return nil, fmt.Errorf("image %s: %w", imageDigest, err)
+		return nil, fmt.Errorf("image %s: %w", sp.Digest, err)
 	}
 	return a, nil
 }
@@ -152,7 +154,7 @@ func (s *Store) layAll(ctx context.Context, a *assembly, layers []wanted, suspec
 		if left -= m.Bytes; left < 0 {
 			return fmt.Errorf("its files are larger than %d bytes: %w", s.o.Limits.Bytes, ErrRefused)
 		}
-		a.dropped.add(m.Dropped)
+		a.disk.Dropped.add(m.Dropped)
 		if err := a.tree.apply(m); err != nil {
 			return fmt.Errorf("layer %s: %w", w.blob.Digest, err)
 		}
@@ -164,8 +166,7 @@ func (s *Store) layAll(ctx context.Context, a *assembly, layers []wanted, suspec
 // os/ is not synced, and a power cut may have left any part of it.
 type marker struct {
 	Boot string `json:"boot"`
-	Full bool   `json:"full"` // the image brings its own system: root: image unless told otherwise
-	Disk Disk   `json:"disk"` // Root left empty
+	Disk Disk   `json:"disk"`
 }
 
 const (
@@ -176,29 +177,25 @@ const (
 	partPrefix = ".os-"
 )
 
-func (a *assembly) describe(imageDigest string, c ocispec.ImageConfig) (marker, error) {
-	dir, err := a.tree.workDir(c.WorkingDir)
-	return marker{
-		Boot: bootID(),
-		Full: a.tree.holds("bin/sh") || a.tree.holds("etc/os-release"),
-		Disk: Disk{
-			Digest: imageDigest, Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env,
-			WorkDir: dir, Ignored: ignored(c), Dropped: a.dropped,
-		},
-	}, err
-}
-
-func (m marker) disk(root string) Disk {
-	d := m.Disk
-	switch {
-	case root != "":
-		d.Root = root
-	case m.Full:
-		d.Root = resource.RootImage
-	default:
+// describe says what the process gets, and adds to the tree what it needs
+// beyond the layers.
+func (a *assembly) describe(sp Spec, c ocispec.ImageConfig) (err error) {
+	d := &a.disk
+	d.Digest, d.Root = sp.Digest, sp.Root
+	d.Entrypoint, d.Cmd, d.Env, d.Ignored = c.Entrypoint, c.Cmd, c.Env, ignored(c)
+	if d.Root == "" {
 		d.Root = resource.RootHost
+		if a.tree.holds("bin/sh") || a.tree.holds("etc/os-release") {
+			d.Root = resource.RootImage // it brings a system of its own
+		}
 	}
-	return d
+	if d.WorkDir, err = a.tree.folder(c.WorkingDir); err != nil {
+		return fmt.Errorf("its WorkingDir: %w", err)
+	}
+	if d.Root == resource.RootImage {
+		err = a.tree.mountPoints(sandbox.MountPoints(filepath.Join(sp.InstanceDir, dataName)))
+	}
+	return err
 }
 
 func ignored(c ocispec.ImageConfig) []string {
@@ -222,22 +219,43 @@ func (t *tree) holds(name string) bool {
 	return n != nil && n.isDir() && n.children[base] != nil
 }
 
-// workDir resolves the image's working directory, making it in the tree when it is missing.
-func (t *tree) workDir(dir string) (string, error) {
-	clean, err := cleanName(strings.TrimLeft(dir, "/"))
+// folder resolves the name of a folder, making it when nothing is there.
+func (t *tree) folder(name string) (string, error) {
+	clean, err := cleanName(strings.TrimLeft(name, "/"))
 	if err != nil {
-		return "", fmt.Errorf("the image's WorkingDir: %w", err)
+		return "", err
 	}
 	real, n := t.resolve(clean)
 	if n == nil {
-		real = clean
-		if _, _, err := t.parent(clean+"/.", true); err != nil {
-			return "", fmt.Errorf("the image's WorkingDir: %w", err)
-		}
-	} else if !n.isDir() {
-		return "", fmt.Errorf("the image's WorkingDir %q is a %s: %w", dir, n.noun(), ErrRefused)
+		_, _, err := t.parent(clean+"/.", true)
+		return clean, err
+	}
+	if !n.isDir() {
+		return "", refusal(name, "it is a %s, not a folder", n.noun())
 	}
 	return real, nil
+}
+
+// mountPoints makes sure that there are folders and files to mount over. A
+// file's place may hold a link that means something on another machine only
+// (resolv.conf often does): it gives way.
+func (t *tree) mountPoints(dirs, files []string) error {
+	for _, name := range dirs {
+		if _, err := t.folder(name); err != nil {
+			return fmt.Errorf("make a mount point: %w", err)
+		}
+	}
+	for _, name := range files {
+		dir, err := t.folder(path.Dir(name))
+		if err != nil {
+			return fmt.Errorf("make a mount point: %w", err)
+		}
+		in, _ := t.find(dir)
+		if n := in.children[path.Base(name)]; n == nil || n.content == nil {
+			in.children[path.Base(name)] = &node{content: &content{entry: entry{Name: name, Kind: kindFile, Sum: sha256.Sum256(nil)}}}
+		}
+	}
+	return nil
 }
 
 func readMarker(instanceDir string) (m marker, err error) {
