@@ -30,6 +30,7 @@ const (
 	CodeUnavailable         Code = "unavailable"
 	CodeTooLarge            Code = "too_large"
 	CodeTooManyRequests     Code = "too_many_requests"
+	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeInternal            Code = "internal"
 )
 

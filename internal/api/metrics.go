@@ -1,0 +1,189 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// meter is what the API counts about itself. Labels are bounded: routes are
+// patterns, never paths; methods that no route has are "other".
+type meter struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	refused  prometheus.Counter
+	streams  prometheus.Gauge
+}
+
+func newMeter(s *Server) *meter {
+	m := &meter{
+		registry: s.Metrics,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "drover_api_requests_total", Help: "Requests by route and status.",
+		}, []string{"method", "route", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "drover_api_request_duration_seconds", Help: "How long requests took; streams count when they end.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"method", "route"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "drover_api_refused_total", Help: "Requests without a valid token.",
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "drover_api_streams", Help: "Watches and followed logs that are open.",
+		}),
+	}
+	if m.registry == nil {
+		m.registry = prometheus.NewRegistry()
+		m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.refused, m.streams, newStateCollector(s))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: requestTimeout})
+	return m
+}
+
+func (m *meter) observe(method, route string, status int, took time.Duration) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete:
+	default:
+		method = "other"
+	}
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+	m.duration.WithLabelValues(method, route).Observe(took.Seconds())
+}
+
+// stateCollector reads the store and the gateway's counters when it is asked,
+// so that nothing has to be kept up to date.
+type stateCollector struct {
+	server *Server
+
+	info, revision, documents, instances *prometheus.Desc
+	traffic                              []trafficMetric
+}
+
+// trafficMetric is one of the gateway's counters.
+type trafficMetric struct {
+	desc  *prometheus.Desc
+	value func(resource.Counters) uint64
+}
+
+func newStateCollector(s *Server) *stateCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("drover_"+name, help, labels, nil)
+	}
+	counter := func(name, help string, value func(resource.Counters) uint64) trafficMetric {
+		return trafficMetric{desc("gateway_"+name+"_total", help+" Begins anew with the gateway.", "set", "version"), value}
+	}
+	return &stateCollector{
+		server:    s,
+		info:      desc("info", "Always 1.", "version"),
+		revision:  desc("store_revision", "The revision of the last write."),
+		documents: desc("documents", "Documents by kind.", "kind"),
+		instances: desc("instances", "Instances by set, health and admission.", "set", "health", "admission"),
+		traffic: []trafficMetric{
+			counter("requests", "Requests sent to a version.", func(c resource.Counters) uint64 { return c.Requests }),
+			counter("failed", "Requests that failed.", func(c resource.Counters) uint64 { return c.Failed }),
+			counter("retried", "Requests sent again and answered.", func(c resource.Counters) uint64 { return c.Retried }),
+			counter("cut", "Requests in flight on a process that died or at a drain's time-out.", func(c resource.Counters) uint64 { return c.Cut }),
+			counter("errors", "Answers 5xx by workloads.", func(c resource.Counters) uint64 { return c.Errors }),
+		},
+	}
+}
+
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.info, c.revision, c.documents, c.instances} {
+		ch <- d
+	}
+	for _, t := range c.traffic {
+		ch <- t.desc
+	}
+}
+
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(c.info, 1, c.server.Version)
+	gauge(c.revision, float64(c.server.Store.Revision()))
+	versions := map[string]map[string]bool{}
+	for _, k := range resource.Kinds {
+		l, err := c.server.Store.List(ctx, k.Name, store.ListOptions{})
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(c.documents, err)
+			return
+		}
+		gauge(c.documents, float64(len(l.Items)), k.Name)
+		switch k.Name {
+		case resource.KindInstance:
+			for key, n := range tally(l.Items, versions) {
+				gauge(c.instances, float64(n), key.set, key.health, key.admission)
+			}
+		case resource.KindScaleSet:
+			addSets(l.Items, versions)
+		}
+	}
+	c.collectTraffic(ch, versions)
+}
+
+type instanceKey struct{ set, health, admission string }
+
+// tally counts instances, and notes which versions there are.
+func tally(instances []resource.Document, versions map[string]map[string]bool) map[instanceKey]int {
+	n := map[instanceKey]int{}
+	for _, d := range instances {
+		var s struct{ Set, Version, Health, Admission string }
+		if json.Unmarshal(d.Status, &s) != nil {
+			continue
+		}
+		n[instanceKey{s.Set, s.Health, s.Admission}]++
+		note(versions, s.Set, s.Version)
+	}
+	return n
+}
+
+func addSets(sets []resource.Document, versions map[string]map[string]bool) {
+	for _, d := range sets {
+		note(versions, d.Name, "")
+	}
+}
+
+func note(versions map[string]map[string]bool, set, version string) {
+	if versions[set] == nil {
+		versions[set] = map[string]bool{}
+	}
+	versions[set][version] = true
+}
+
+// collectTraffic shows the versions that there are instances of; a gateway that
+// runs for months has seen more, and their series would never end.
+func (c *stateCollector) collectTraffic(ch chan<- prometheus.Metric, versions map[string]map[string]bool) {
+	if c.server.Traffic == nil {
+		return
+	}
+	for set, present := range versions {
+		_, byVersion, ok := c.server.Traffic.Counters(set)
+		if !ok {
+			continue
+		}
+		for version, counters := range byVersion {
+			if !present[version] {
+				continue
+			}
+			for _, t := range c.traffic {
+				ch <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.value(counters)), set, version)
+			}
+		}
+	}
+}

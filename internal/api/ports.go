@@ -1,0 +1,157 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// Verb is what a caller wants to do, as far as authorisation tells apart.
+type Verb string
+
+const (
+	VerbRead       Verb = "read"
+	VerbStart      Verb = "start"      // start a rollout of a set
+	VerbWrite      Verb = "write"      // create, replace, delete and all other actions
+	VerbAdminister Verb = "administer" // backup, down; asked without a kind
+)
+
+// Principal is who makes a request.
+type Principal interface {
+	// String is the token's name, for the audit log.
+	String() string
+	// May decides by role and scope. Kind is empty for what is no document; owner is
+	// the document's resource.OwnerOf.
+	May(v Verb, kind, name, owner string) bool
+}
+
+// Authenticator knows who holds a secret. What is not known, expired or revoked
+// is a *resource.Error with CodeUnauthenticated.
+type Authenticator interface {
+	Authenticate(ctx context.Context, secret string) (Principal, error)
+}
+
+// Tokens makes and ends tokens. It refuses to give more than by holds.
+type Tokens interface {
+	Create(ctx context.Context, by Principal, name string, spec resource.TokenSpec) (secret string, token resource.Token, err error)
+	Revoke(ctx context.Context, name string) error
+}
+
+// PutRequest is how a document is put.
+type PutRequest struct {
+	Force  bool
+	DryRun bool // the transaction is rolled back; only for messages
+	By     Principal
+}
+
+// PutResult is what a put did, or in a dry run would do.
+type PutResult struct {
+	Document resource.Document
+	Rollout  string // the name of the rollout that it started
+	Warnings []string
+}
+
+// Writer holds the rules of one kind. Put runs inside a write transaction: it
+// does no I/O, and its error rolls everything back. The document is decoded,
+// defaulted, validated and carries the old status; old is nil when it is new.
+type Writer interface {
+	Put(tx *store.Tx, old *resource.Document, d resource.Document, r PutRequest) (PutResult, error)
+}
+
+// Deleter takes a document out of service and deletes it, or begins to.
+type Deleter interface {
+	// Delete reports done when the document is gone; otherwise it goes by itself
+	// from here on. A revision other than 0 is the one that it must still have.
+	Delete(ctx context.Context, d resource.Document, r DeleteRequest) (done bool, err error)
+}
+
+// DeleteRequest is how a document is deleted.
+type DeleteRequest struct {
+	Revision int64 // from If-Match; 0: any
+	By       Principal
+}
+
+// Fleet changes scale sets and their rollouts.
+type Fleet interface {
+	// StartRollout writes the set's image, if one is given, and the rollout in one transaction.
+	StartRollout(ctx context.Context, set string, r RolloutRequest) (resource.Rollout, error)
+	// Ask passes a pause, resume, cancel or promote on to a running rollout.
+	Ask(ctx context.Context, rollout string, ask resource.Ask) (resource.Rollout, error)
+	// Rollback turns a running rollout round. Of a finished one it makes a new one and says so.
+	Rollback(ctx context.Context, rollout, by string) (r resource.Rollout, made bool, err error)
+	// Scale changes a set's capacity.
+	Scale(ctx context.Context, set string, capacity int) (resource.ScaleSet, error)
+}
+
+// RolloutRequest asks for a rollout. Without an image the stored spec is meant.
+type RolloutRequest struct {
+	Image    string
+	Strategy resource.UpgradeMode
+	Force    bool
+	By       string
+}
+
+// Instances acts on one instance: restart, reimage or delete.
+type Instances interface {
+	ActOnInstance(ctx context.Context, name, action, by string) (resource.Instance, error)
+}
+
+// Logs reads what an instance wrote to its standard output and error.
+type Logs interface {
+	// Logs returns the last lines of it; with follow the reader goes on, until ctx ends.
+	Logs(ctx context.Context, instance string, o LogOptions) (io.ReadCloser, error)
+}
+
+// LogOptions say which part of a log. Tail is a number of lines; negative: all.
+type LogOptions struct {
+	Follow bool
+	Tail   int
+}
+
+// Traffic are a set's counters since the gateway's incarnation began; false: no gateway answers.
+type Traffic interface {
+	Counters(set string) (incarnation string, byVersion map[string]resource.Counters, ok bool)
+}
+
+// System is the process around the API.
+type System interface {
+	// Ready says why requests cannot be served, or nil. Anyone can ask.
+	Ready() error
+	// State is what `drover status` shows beside the documents.
+	State(ctx context.Context) SystemState
+	// Backup writes a tar of documents, keys and gallery.
+	Backup(ctx context.Context, w io.Writer) error
+	// Down stops all instances and the gateway and returns when they are gone.
+	// The process ends after the answer was sent.
+	Down(ctx context.Context) error
+}
+
+// SystemState is what only the running process knows.
+type SystemState struct {
+	StartedAt time.Time    `json:"startedAt"`
+	Gateway   GatewayState `json:"gateway"`
+	Disk      DiskState    `json:"disk"`
+}
+
+// GatewayState is the data plane as the control process sees it.
+type GatewayState struct {
+	State       string    `json:"state" doc:"For example Running, Starting or Unreachable."`
+	Incarnation string    `json:"incarnation,omitempty"`
+	PID         int       `json:"pid,omitempty"`
+	StartedAt   time.Time `json:"startedAt,omitzero"`
+	// Applied is the revision of the documents that it routes by.
+	Applied int64  `json:"applied,omitempty"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// DiskState is the file system of the data folder.
+type DiskState struct {
+	Path string         `json:"path,omitempty"`
+	Free resource.Bytes `json:"free"`
+	Size resource.Bytes `json:"size"`
+	// Full: new work is refused until space is freed.
+	Full bool `json:"full"`
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// downTimeout bounds how long all instances together may take to stop.
+const downTimeout = time.Hour
+
+type none struct{}
+
+// Status is what `drover status` shows.
+type Status struct {
+	Version  string       `json:"version"`
+	Revision int64        `json:"revision"`
+	System   *SystemState `json:"system,omitempty" doc:"Absent for a token with a scope."`
+	Sets     []SetStatus  `json:"sets" doc:"Those that the token's scope covers."`
+	// Recovery names documents of all sets: only callers without a scope see it.
+	Recovery *store.Recovery `json:"recovery,omitempty" doc:"What was set aside when damaged files were found, and what may be missing."`
+}
+
+// SetStatus sums up one scale set.
+type SetStatus struct {
+	Name       string               `json:"name"`
+	Image      string               `json:"image" doc:"What the spec asks for."`
+	Version    string               `json:"version,omitempty" doc:"What runs."`
+	Capacity   int                  `json:"capacity"`
+	Instances  resource.Tally       `json:"instances"`
+	Rollout    string               `json:"rollout,omitempty" doc:"The rollout that runs."`
+	Conditions []resource.Condition `json:"conditions,omitempty"`
+}
+
+type statusOutput struct{ Body Status }
+
+// Down is the answer when everything has stopped.
+type Down struct {
+	Stopped bool `json:"stopped"`
+}
+
+type downOutput struct{ Body Down }
+
+func (s *Server) routeSystem() {
+	register(s, huma.Operation{
+		OperationID: "status", Method: http.MethodGet, Path: apiPrefix + "/status", Tags: []string{"System"},
+		Summary: "The server, its gateway and its sets at a glance",
+	}, s.status)
+	registerStream(s, huma.Operation{
+		OperationID: "backup", Method: http.MethodGet, Path: apiPrefix + "/backup", Tags: []string{"System"},
+		Summary: "A tar of documents, keys and gallery", Errors: []int{507},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The backup. A connection that breaks means that it is not complete.",
+			Content:     map[string]*huma.MediaType{"application/x-tar": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+		}},
+	}, s.backup)
+	huma.Register(s.api, s.complete(huma.Operation{
+		OperationID: "down", Method: http.MethodPost, Path: apiPrefix + "/down", Tags: []string{"System"},
+		Summary: "Stop all instances, the gateway and the server; documents and data stay",
+	}), s.down)
+}
+
+func (s *Server) status(ctx context.Context, _ *none) (*statusOutput, error) {
+	who := callOf(ctx).who
+	out := Status{Version: s.Version, Revision: s.Store.Revision(), Sets: []SetStatus{}}
+	if who.May(VerbRead, "", "", "") {
+		state := s.System.State(ctx)
+		out.System, out.Recovery = &state, s.Store.Recovery()
+	}
+	sets, _, err := store.ListAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, s.Store, resource.KindScaleSet, store.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range sets {
+		if !who.May(VerbRead, resource.KindScaleSet, set.Name, "") {
+			continue
+		}
+		one := SetStatus{
+			Name: set.Name, Image: set.Spec.Image, Capacity: set.Spec.Capacity, Instances: set.Status.Instances,
+			Rollout: set.Status.Rollout, Conditions: set.Status.Conditions,
+		}
+		if set.Status.Model != nil {
+			one.Version = set.Status.Model.Version
+		}
+		out.Sets = append(out.Sets, one)
+	}
+	return &statusOutput{out}, nil
+}
+
+func (s *Server) backup(ctx context.Context, _ *none) (func(huma.Context), error) {
+	if err := allow(ctx, VerbAdminister, "", ""); err != nil {
+		return nil, err
+	}
+	return func(hc huma.Context) {
+		r, out := humago.Unwrap(hc)
+		c := callOf(ctx)
+		c.endless()
+		w := &lateHeader{out: &flushWriter{w: out, control: c.control}, header: func() {
+			out.Header().Set("Content-Type", "application/x-tar")
+			out.WriteHeader(http.StatusOK)
+		}}
+		ctx, cancel := s.until(ctx)
+		defer cancel()
+		err := s.System.Backup(ctx, w)
+		switch {
+		case err == nil:
+			s.log.InfoContext(ctx, "backup sent", "who", c.who.String())
+		case !w.started:
+			s.writeProblem(out, r, err)
+		default:
+			s.internal(ctx, err)
+			panic(http.ErrAbortHandler) // half a backup must not look like a whole one
+		}
+	}, nil
+}
+
+// down takes as long as instances take to stop.
+func (s *Server) down(ctx context.Context, _ *none) (*downOutput, error) {
+	if err := allow(ctx, VerbAdminister, "", ""); err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	c := callOf(ctx)
+	c.endless()
+	_ = c.control.SetWriteDeadline(time.Time{})
+	// What was begun is done, also when the client does not wait for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+	defer cancel()
+	if err := s.System.Down(ctx); err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	_ = c.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return &downOutput{Down{Stopped: true}}, nil
+}
+
+// serveOpen answers what anyone may ask: whether the server lives and is ready, nothing more.
+func (s *Server) serveOpen(w http.ResponseWriter, r *http.Request, c *call) {
+	c.what = "GET " + r.URL.Path
+	if r.URL.Path == "/readyz" {
+		if err := s.System.Ready(); err != nil {
+			s.log.DebugContext(r.Context(), "not ready", "error", err)
+			s.writeProblem(w, r, resource.Errorf(resource.CodeUnavailable, "not ready"))
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
+}
