@@ -22,7 +22,7 @@ func instance(set string, n, version int) resource.Document {
 func BenchmarkUpdate(b *testing.B) {
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := open(b, b.TempDir())
+			s := start(b, b.TempDir())
 			var next atomic.Int64
 			var wg sync.WaitGroup
 			b.ResetTimer()
@@ -46,7 +46,7 @@ func BenchmarkUpdate(b *testing.B) {
 }
 
 func BenchmarkList(b *testing.B) {
-	s := open(b, b.TempDir())
+	s := start(b, b.TempDir())
 	if _, err := s.Update(b.Context(), func(tx *store.Tx) error {
 		for n := range 10_000 {
 			if _, err := tx.Put(instance("web", n, 1)); err != nil {
@@ -71,4 +71,53 @@ func BenchmarkList(b *testing.B) {
 			}
 		}
 	})
+}
+
+func start(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	s, err := open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, documents := range []int{0, 10_000} {
+		b.Run(fmt.Sprintf("documents=%d", documents), func(b *testing.B) {
+			dir := b.TempDir()
+			fill(b, start(b, dir), documents)
+			for b.Loop() {
+				s, err := open(b.Context(), dir)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// fill writes instances of one set and closes the store.
+func fill(b *testing.B, s *store.Store, n int) {
+	if _, err := s.Update(b.Context(), func(tx *store.Tx) error {
+		for i := range n {
+			if _, err := tx.Put(instance("web", i, 1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
 }
