@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -57,4 +58,47 @@ func (c *Client) Scale(ctx context.Context, set string, capacity int) (resource.
 		method: http.MethodPost, path: []string{"scalesets", set, "scale"}, body: map[string]int{"capacity": capacity},
 	}, &s)
 	return s, err
+}
+
+// Delete deletes a document, or begins to: done says that it is gone already.
+func (c *Client) Delete(ctx context.Context, kind, name string) (done bool, err error) {
+	path, err := documentPath(kind, name)
+	if err != nil {
+		return false, err
+	}
+	resp, err := c.call(ctx, request{method: http.MethodDelete, path: path}, nil)
+	return err == nil && resp.StatusCode != http.StatusAccepted, err
+}
+
+// TokenRequest asks for a token. An empty name is made up, no Expires is never.
+type TokenRequest struct {
+	Name    string        `json:"name,omitempty"`
+	Role    resource.Role `json:"role"`
+	Scopes  []string      `json:"scopes,omitempty"`
+	Expires string        `json:"expires,omitempty"` // a duration from now, or a time
+}
+
+// CreateToken makes a token. The secret is told this once.
+func (c *Client) CreateToken(ctx context.Context, r TokenRequest) (token resource.Document, secret string, err error) {
+	var answer struct {
+		Token  resource.Document `json:"token"`
+		Secret string            `json:"secret"`
+	}
+	_, err = c.call(ctx, request{method: http.MethodPost, path: []string{"tokens"}, body: r}, &answer)
+	return answer.Token, answer.Secret, err
+}
+
+// downTimeout is how long the server lets its instances take to stop, and a little more.
+const downTimeout = time.Hour + time.Minute
+
+// Down stops all instances, the gateway and the server, and returns when they have.
+func (c *Client) Down(ctx context.Context) error {
+	late := resource.Errorf(resource.CodeUnavailable, "%s has not stopped after %s", c.target, downTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, downTimeout, late)
+	defer cancel()
+	resp, err := c.open(ctx, request{method: http.MethodPost, path: []string{"down"}})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }

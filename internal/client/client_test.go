@@ -269,10 +269,10 @@ func TestNamesAreEscaped(t *testing.T) {
 		answer(w, 200, hello(1))
 	}))
 	defer server.Close()
-	if _, err := newClient(t, Options{Server: server.URL + "/base", Token: "x"}).Get(t.Context(), "ImageVersion", "team/web:1.0.0"); err != nil {
+	if _, err := newClient(t, Options{Server: server.URL, Token: "x"}).Get(t.Context(), "ImageVersion", "team/web:1.0.0"); err != nil {
 		t.Fatal(err)
 	}
-	if path != "/base/api/v1/imageversions/team%2Fweb:1.0.0" {
+	if path != "/api/v1/imageversions/team%2Fweb:1.0.0" {
 		t.Errorf("got %s", path)
 	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -44,6 +45,7 @@ type Options struct {
 type Client struct {
 	target    target
 	http      *http.Client
+	transport http.RoundTripper
 	token     tokenSource
 	patience  time.Duration
 	userAgent string
@@ -73,6 +75,7 @@ func New(o Options) (*Client, error) {
 		MaxIdleConnsPerHost:    4,
 		IdleConnTimeout:        30 * time.Second,
 		DisableCompression:     true,
+		ExpectContinueTimeout:  5 * time.Second, // an upload that will be refused is not sent
 	}
 	if t.base.Scheme == "https" {
 		// A proxy tunnels TLS and sees nothing. It is never used for plain HTTP.
@@ -80,7 +83,8 @@ func New(o Options) (*Client, error) {
 		transport.DialContext = d.dialTold
 	}
 	return &Client{
-		target: t,
+		target:    t,
+		transport: transport,
 		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a token must not follow wherever an answer points
 		}},
@@ -95,6 +99,37 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Server says which server the client talks to: a URL or the path of a socket.
 func (c *Client) Server() string { return c.target.String() }
+
+// Registry is where images are pushed to: the URL's host means nothing to a
+// socket, and only the transport knows the way and the token.
+func (c *Client) Registry() (url string, transport http.RoundTripper) {
+	return c.target.base.String(), authorized{c}
+}
+
+// authorized sends requests to the client's server, as its user, and to nobody else.
+type authorized struct{ c *Client }
+
+func (a authorized) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != a.c.target.base.Scheme || r.URL.Host != a.c.target.base.Host {
+		return nil, a.refuse(r, fmt.Errorf("%s is not the server %s", r.URL.Host, a.c.target))
+	}
+	token, err := a.c.token.get(r.Context())
+	if err != nil {
+		return nil, a.refuse(r, err)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("User-Agent", a.c.userAgent)
+	return a.c.transport.RoundTrip(r)
+}
+
+// refuse does not send r: a transport closes its body all the same.
+func (authorized) refuse(r *http.Request, err error) error {
+	if r.Body == nil {
+		return err
+	}
+	return errors.Join(err, r.Body.Close())
+}
 
 // DefaultData is the data folder when none is told: /var/lib/drover as root,
 // ~/.local/share/drover otherwise.

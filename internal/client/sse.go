@@ -30,15 +30,15 @@ func newEventReader(r io.Reader) *eventReader {
 	return &eventReader{lines: lines}
 }
 
-// next returns the next event that has data. An event that the end of the
-// stream cut off is not returned: its data may be half there.
+// next returns the next event that has data or an id. An event that the end of
+// the stream cut off is not returned: its data may be half there.
 func (r *eventReader) next() (event, error) {
 	var e event
 	var size int
 	for r.lines.Scan() {
 		line := r.lines.Bytes()
 		if len(line) == 0 {
-			if e.data == nil {
+			if e.data == nil && e.id == "" {
 				e = event{}
 				continue
 			}

@@ -65,10 +65,12 @@ func parseURL(server string) (target, error) {
 		return target{}, fmt.Errorf("server %q names no host", u.Redacted())
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return target{}, fmt.Errorf("server %q: give the token with --token-file or DROVER_TOKEN, not in the URL", u.Redacted())
+	case u.Path != "" && u.Path != "/":
+		return target{}, fmt.Errorf("server %q: want no path after HOST:PORT", server)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return target{}, fmt.Errorf("server %q is not on this machine: use https://, or the token would travel in clear text", server)
 	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
+	u.Path = ""
 	return target{base: u}, nil
 }
 

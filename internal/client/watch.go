@@ -168,12 +168,20 @@ func (h *heard) Read(p []byte) (int, error) {
 
 // take applies one event to what is known and yields it if it is news.
 func (w *watch) take(e event, yield func(Change) bool) error {
-	if e.name != "put" && e.name != "delete" {
+	change := e.name == "put" || e.name == "delete"
+	if e.name == "error" {
 		return problemEvent(e)
+	}
+	if !change && e.id == "" {
+		return nil // from a newer server; it means nothing here
 	}
 	revision, err := strconv.ParseInt(e.id, 10, 64)
 	if err != nil {
 		return fmt.Errorf("watch %s: an event without a revision: %q", w.o.Kind, e.id)
+	}
+	if !change {
+		w.after = max(w.after, revision) // a sign of life: nothing of interest up to there
+		return nil
 	}
 	if revision <= w.after {
 		return nil // seen before the connection was lost
@@ -233,12 +241,8 @@ func (w *watch) relist(ctx context.Context, yield func(Change) bool) error {
 	return nil
 }
 
-// problemEvent is what the server says when it ends a watch: an event "error"
-// with a problem. Other events are from a newer server and mean nothing here.
+// problemEvent is what the server says when it ends a watch.
 func problemEvent(e event) error {
-	if e.name != "error" {
-		return nil
-	}
 	var p problem
 	if err := json.Unmarshal(e.data, &p); err != nil || p.Code == "" {
 		return resource.Errorf(resource.CodeUnavailable, "the server ended the watch: %s", e.data)

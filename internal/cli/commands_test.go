@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+func TestTokenIsPrintedOnce(t *testing.T) {
+	w := newWorld(t)
+	got := w.run("token", "create", "ci", "--role", "publisher", "--scope", "image/hello", "--scope", "scaleset/hello", "--expires", "720h")
+	if got.code != 0 || got.out != "drover_new-secret\n" || strings.Contains(got.err, "drover_new-secret") || !strings.Contains(got.err, "Token ci (Publisher) expires") {
+		t.Errorf("exit %d\nout: %s\nerr: %s", got.code, got.out, got.err)
+	}
+	list := w.run("token", "list")
+	if list.code != 0 || strings.Contains(list.out, "secret") || !strings.Contains(list.out, "ci     Publisher   image/hello,scaleset/hello   in 29d") {
+		t.Errorf("exit %d\n%s", list.code, list.out)
+	}
+	if got := w.run("token", "revoke", "ci"); got.code != 0 || got.out != "token/ci revoked\n" {
+		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestDeleteWaits(t *testing.T) {
+	w := newWorld(t)
+	put(w, scaleSet("first", 1))
+	if got := w.run("delete", "set", "first", "--no-wait"); got.code != 0 || got.out != "scaleset/first is being deleted\n" {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
+	put(w, scaleSet("hello", 1))
+	done := make(chan result)
+	go func() { done <- w.run("delete", "scalesets", "--all") }()
+	waitRequest(t, w, "DELETE /api/v1/scalesets/hello")
+	for _, name := range []string{"first", "hello"} {
+		waitDeleting(t, w, name)
+		if _, err := w.store.Update(t.Context(), func(tx *store.Tx) error { return tx.Delete(resource.KindScaleSet, name) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := <-done; got.code != 0 || got.out != "scaleset/first deleted\nscaleset/hello deleted\n" {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
+	put(w, scaleSet("slow", 1))
+	if got := w.run("delete", "set", "slow", "--timeout", "50ms"); got.code != 1 || !strings.Contains(got.err, "still not gone after 50ms") {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	w := newWorld(t)
+	put(w, instance("hello_0", resource.Blue, "1.0.0", resource.HealthHealthy, resource.AdmissionInService))
+	if got := w.run("logs", "hello_0", "--tail", "7"); got.code != 0 || got.out != "tail 7\n" {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errs syncBuffer
+	done := make(chan int)
+	go func() { done <- Run(ctx, w.env(nil, "", &out, &errs), w.local, []string{"logs", "hello_0", "-f"}) }()
+	waitFor(t, &out, "first line")
+	cancel()
+	if code := <-done; code != 0 || errs.String() != "" {
+		t.Errorf("Ctrl-C: exit %d: %s", code, errs.String())
+	}
+	go func() {
+		done <- Run(t.Context(), w.env(nil, "", &out, &errs), w.local, []string{"logs", "hello_0", "-f"})
+	}()
+	waitFor(t, &out, "first line\nfirst line")
+	w.stop()
+	if code := <-done; code != 1 || !strings.Contains(errs.String(), "read the log of hello_0") {
+		t.Errorf("a server that went away: exit %d: %s", code, errs.String())
+	}
+}
+
+func TestStatus(t *testing.T) {
+	w := newWorld(t)
+	set := scaleSet("hello", 4)
+	set.Status.Conditions = []resource.Condition{{Type: resource.ConditionImageNotFound, Status: true, Message: "hello:9.0.0 has not been pushed", Since: time.Now()}}
+	put(w, set)
+	got := w.run("status")
+	for _, want := range []string{
+		"version 1.2.3", "Up for:    60m", "Gateway:   Running, process 42",
+		"hello       hello:1.0.0   1.0.0     4          4         4           -",
+		"hello: ImageNotFound: hello:9.0.0 has not been pushed",
+	} {
+		if got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("exit %d: %q is not in\n%s%s", got.code, want, got.out, got.err)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	w := newWorld(t)
+	set := scaleSet("hello", 4)
+	set.Status.Conditions = []resource.Condition{{Type: resource.ConditionSpecNotRunning, Status: true, Reason: "ModelKnownBad", Message: "why", Since: time.Now()}}
+	put(w, set)
+	put(w, instance("hello_0", resource.Blue, "1.0.0", resource.HealthHealthy, resource.AdmissionInService))
+	for _, name := range []string{"hello-1", "hello-2", "hello-10"} {
+		put(w, rollout(name, resource.RolloutSucceeded))
+	}
+	got := w.run("describe", "scaleset", "hello")
+	for _, want := range []string{
+		"Name:       hello\nKind:       ScaleSet\nLabel:      tier=web\n",
+		"\nSpec:\n  image: hello:1.0.0\n  capacity: 4\n",
+		"\nStatus:\n  model:\n    image: hello:1.0.0\n",
+		"\nConditions:\n  TYPE             STATUS   SINCE   REASON          MESSAGE\n  SpecNotRunning   true ",
+		"\nInstances:\nNAME      SET ", "hello_0   hello   blue ",
+		"\nRecent rollouts:\nNAME       SET     STRATEGY    FROM          TO            PHASE       STEP   AGE\nhello-10   hello ",
+	} {
+		if got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("exit %d: %q is not in\n%s%s", got.code, want, got.out, got.err)
+		}
+	}
+	if strings.Contains(got.out, "conditions:") {
+		t.Errorf("the conditions are shown twice:\n%s", got.out)
+	}
+}
+
+// waitDeleting waits until the server has begun to delete a set.
+func waitDeleting(t *testing.T, w *world, name string) {
+	t.Helper()
+	watch, err := w.store.Watch(t.Context(), 0, store.Filter{Kinds: []string{resource.KindScaleSet}, Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	for {
+		changes, err := watch.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			if strings.Contains(string(c.Document.Status), "deleting") {
+				return
+			}
+		}
+	}
+}

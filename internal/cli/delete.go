@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+type deleteOptions struct {
+	all, noWait bool
+	timeout     duration
+}
+
+func (c *cli) deleteCommand() *cobra.Command {
+	o := deleteOptions{timeout: duration(30 * time.Minute)}
+	cmd := &cobra.Command{
+		Use:   "delete KIND NAME | delete KIND --all",
+		Short: "Delete one document, or all of a kind",
+		Long: `Delete one document, or all of a kind, and return when they are gone. Deleting a scale
+set cancels its rollout, drains its instances and removes their data.`,
+		Example: `  drover delete scaleset hello
+  drover delete loadbalancers --all`,
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: c.completeKindName,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			return c.delete(ctx, cl, o, args)
+		}),
+	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "all documents of the kind")
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return once the deletion has begun")
+	cmd.Flags().Var(&o.timeout, "timeout", "how long to wait for the end")
+	return c.connects(cmd)
+}
+
+func (c *cli) delete(ctx context.Context, cl *client.Client, o deleteOptions, args []string) error {
+	kind, err := lookupKind(args[0])
+	if err != nil {
+		return err
+	}
+	if o.all == (len(args) == 2) {
+		return usagef("give either one NAME or --all")
+	}
+	names := args[1:]
+	if o.all {
+		list, err := cl.List(ctx, kind.Name, client.Filter{})
+		if err != nil {
+			return err
+		}
+		for _, d := range list.Items {
+			names = append(names, d.Name)
+		}
+	}
+	var failed []error
+	var begun []string
+	for _, name := range names {
+		done, err := cl.Delete(ctx, kind.Name, name)
+		switch {
+		case o.all && resource.IsCode(err, resource.CodeNotFound): // gone since the list
+		case err != nil:
+			failed = append(failed, fmt.Errorf("%s: %w", label(kind, name), err))
+		case done:
+			fmt.Fprintf(c.Stdout, "%s deleted\n", label(kind, name))
+		case o.noWait:
+			fmt.Fprintf(c.Stdout, "%s is being deleted\n", label(kind, name))
+		default:
+			begun = append(begun, name)
+		}
+	}
+	if len(begun) > 0 {
+		failed = append(failed, c.waitGone(ctx, cl, o, kind, begun))
+	}
+	return errors.Join(failed...)
+}
+
+// waitGone returns when none of the documents is there any more.
+func (c *cli) waitGone(ctx context.Context, cl *client.Client, o deleteOptions, kind resource.Kind, names []string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(o.timeout), fmt.Errorf("still not gone after %s", o.timeout))
+	defer cancel()
+	if _, ok := terminal(c.Stderr); ok {
+		fmt.Fprintf(c.Stderr, "waiting until %s gone…\n", are(len(names)))
+	}
+	list, err := cl.List(ctx, kind.Name, client.Filter{})
+	if err != nil {
+		return err
+	}
+	left := map[string]bool{}
+	for _, d := range list.Items {
+		left[d.Name] = true
+	}
+	waiting := map[string]bool{}
+	for _, name := range names {
+		if left[name] {
+			waiting[name] = true
+		} else {
+			fmt.Fprintf(c.Stdout, "%s deleted\n", label(kind, name))
+		}
+	}
+	return c.watchGone(ctx, cl, kind, waiting, list)
+}
+
+func (c *cli) watchGone(ctx context.Context, cl *client.Client, kind resource.Kind, waiting map[string]bool, from client.List) error {
+	if len(waiting) == 0 {
+		return nil
+	}
+	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, From: from, Interrupted: c.interrupted()}) {
+		if err != nil {
+			return fmt.Errorf("wait for the end of %s: %w; the deletion goes on", count(len(waiting), "deletion"), err)
+		}
+		if name := change.Document.Name; change.Deleted && waiting[name] {
+			fmt.Fprintf(c.Stdout, "%s deleted\n", label(kind, name))
+			delete(waiting, name)
+		}
+		if len(waiting) == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// label is how a document is named in messages: scaleset/hello.
+func label(kind resource.Kind, name string) string { return strings.ToLower(kind.Name) + "/" + name }
+
+func are(n int) string {
+	if n == 1 {
+		return "it is"
+	}
+	return fmt.Sprintf("all %d are", n)
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+func (c *cli) downCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop the server, its gateway and all instances",
+		Long: `Stop all instances, the gateway and the server. Documents and data stay; the next "up"
+starts the instances again. It works without a running server, too.`,
+		Example: "  drover down\n  drover down --data /srv/drover",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.down(cmd.Context())
+		},
+	}
+	return c.connects(cmd)
+}
+
+func (c *cli) down(ctx context.Context) error {
+	if c.conn.server != "" || c.Getenv("DROVER_SERVER") != "" {
+		return c.downServer(ctx, client.Options{})
+	}
+	// Look once: a data folder without a server is nothing to wait for.
+	err := c.downServer(ctx, client.Options{ConnectTimeout: 100 * time.Millisecond})
+	if !resource.IsCode(err, resource.CodeUnavailable) {
+		return err
+	}
+	stopped, err := c.local.Down(ctx, c.dataDir())
+	if errors.Is(err, ErrInUse) {
+		return c.downServer(ctx, client.Options{}) // a server that is just starting holds the folder
+	}
+	if err != nil {
+		return err
+	}
+	if len(stopped.Instances) == 0 && !stopped.Gateway {
+		fmt.Fprintf(c.Stdout, "Nothing is running from %s.\n", c.dataDir())
+		return nil
+	}
+	fmt.Fprintf(c.Stdout, "Stopped: %s.\n", stopped)
+	return nil
+}
+
+// ErrInUse: another process is the server of the data folder.
+var ErrInUse = errors.New("the data folder is in use by a server")
+
+// downServer asks a running server, and says what there was to stop.
+func (c *cli) downServer(ctx context.Context, o client.Options) error {
+	cl, err := c.clientWith(o)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	list, err := cl.List(ctx, resource.KindInstance, client.Filter{})
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(list.Items))
+	for i, d := range list.Items {
+		names[i] = d.Name
+	}
+	if err := cl.Down(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stdout, "Stopped: %s and the server.\n", Running{Instances: names, Gateway: true})
+	return nil
+}
+
+// firstOf joins at most n of the names.
+func firstOf(names []string, n int) string {
+	if len(names) <= n {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], ", "), len(names)-n)
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// format is the value of -o.
+type format string
+
+const (
+	formatTable format = "table"
+	formatJSON  format = "json"
+	formatYAML  format = "yaml"
+)
+
+func (f format) String() string { return string(f) }
+func (f format) Type() string   { return "format" }
+
+func (f *format) Set(s string) error {
+	switch format(s) {
+	case formatTable, formatJSON, formatYAML:
+		*f = format(s)
+		return nil
+	}
+	return fmt.Errorf("want table, json or yaml")
+}
+
+// addFormat gives a command the flag -o.
+func addFormat(cmd *cobra.Command, f *format) {
+	*f = formatTable
+	cmd.Flags().VarP(f, "output", "o", "how to print: table, json or yaml")
+	// The flag was added above: registering its completion cannot fail.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// printValue prints v as JSON or YAML, with the fields in the order they are declared in.
+func printValue(w io.Writer, f format, v any) error {
+	b, err := marshal(v, "  ")
+	if err != nil {
+		return err
+	}
+	if f == formatYAML {
+		if b, err = yaml.JSONToYAML(b); err != nil {
+			return fmt.Errorf("print as YAML: %w", err)
+		}
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// printLine prints v as JSON on one line.
+func printLine(w io.Writer, v any) error {
+	b, err := marshal(v, "")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// marshal is JSON for people: < and > stay as they are.
+func marshal(v any, indent string) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("print as JSON: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// terminal returns the terminal that w is, with its width, or false.
+func terminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+func (c *cli) rolloutCommand() *cobra.Command {
+	cmd := group("rollout", "Move a scale set to another version, and steer that", `  drover rollout start hello --image hello:2.0.0 --watch
+  drover rollout status hello
+  drover rollout rollback hello --watch`,
+		c.rolloutStartCommand(), c.rolloutStatusCommand(), c.rolloutPauseCommand(), c.rolloutResumeCommand(),
+		c.rolloutCancelCommand(), c.rolloutRollbackCommand(), c.rolloutHistoryCommand())
+	cmd.Long = `Move a scale set to another version, and steer that. Where a command takes SET|ROLLOUT,
+a set means its running rollout, or its last one.`
+	return c.connects(cmd)
+}
+
+func (c *cli) rolloutStartCommand() *cobra.Command {
+	var r client.RolloutRequest
+	var strategy string
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "start SET",
+		Short: "Start a rollout",
+		Long: `Write the image into the set's spec and start the rollout to it. Without --image the
+stored spec is rolled out. With --watch the command waits for the end and exits 1
+unless the rollout Succeeded.`,
+		Example: `  drover rollout start hello --image hello:2.0.0 --watch
+  drover rollout start hello --force        # the stored spec, though it failed before`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeNames(resource.KindScaleSet),
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) (err error) {
+			if r.Strategy, err = parseStrategy(strategy); err != nil {
+				return err
+			}
+			ro, err := cl.StartRollout(ctx, args[0], r)
+			if err != nil {
+				return err
+			}
+			return c.begun(ctx, cl, ro, watch, resource.RolloutSucceeded)
+		}),
+	}
+	cmd.Flags().StringVar(&r.Image, "image", "", "`image` to go to, NAME:M.m.p or NAME@sha256:…")
+	cmd.Flags().StringVar(&strategy, "strategy", "", "BlueGreen or Rolling (else what the set's upgradePolicy says)")
+	cmd.Flags().BoolVar(&r.Force, "force", false, "also to a model that is known to be bad, which forgets that")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
+	return cmd
+}
+
+func (c *cli) rolloutRollbackCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "rollback SET|ROLLOUT",
+		Short: "Put a running rollout back, or undo the last one",
+		Long: `Put a running rollout back, or undo the set's last one that Succeeded with a new rollout
+in the other direction. With --watch the command waits for the end and exits 1 unless
+what was asked for happened.`,
+		Example:           "  drover rollout rollback hello --watch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeRollouts,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			name, err := findRollout(ctx, cl, args[0], lastSucceeded)
+			if err != nil {
+				return err
+			}
+			ro, err := cl.Rollback(ctx, name)
+			if err != nil {
+				return err
+			}
+			want := resource.RolloutSucceeded
+			if ro.Name == name {
+				want = resource.RolloutRolledBack // the rollout itself is what goes back
+			}
+			return c.begun(ctx, cl, ro, watch, want)
+		}),
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
+	return cmd
+}
+
+// begun says which rollout runs now and, if asked to, waits for its end.
+func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout, watch bool, want resource.RolloutPhase) error {
+	verb := "started"
+	if want == resource.RolloutRolledBack {
+		verb = "is going back"
+	}
+	fmt.Fprintf(c.Stdout, "rollout/%s %s: %s\n", ro.Name, verb, direction(ro))
+	if !watch {
+		return nil
+	}
+	return c.watchRollout(ctx, cl, ro, want)
+}
+
+func (c *cli) rolloutStatusCommand() *cobra.Command {
+	var f format
+	var watch bool
+	cmd := &cobra.Command{
+		Use:               "status SET|ROLLOUT",
+		Short:             "Show how a rollout goes or went, with its report",
+		Example:           "  drover rollout status hello\n  drover rollout status hello-3 --watch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeRollouts,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			name, err := findRollout(ctx, cl, args[0], lastOfAll)
+			if err != nil {
+				return err
+			}
+			d, err := cl.Get(ctx, resource.KindRollout, name)
+			if err != nil {
+				return err
+			}
+			if f != formatTable && !watch {
+				return printValue(c.Stdout, f, d)
+			}
+			ro, err := resource.From[resource.RolloutSpec, resource.RolloutStatus](d)
+			if err != nil {
+				return err
+			}
+			if watch {
+				return c.watchRollout(ctx, cl, ro, resource.RolloutSucceeded)
+			}
+			return printRollout(c.Stdout, ro, time.Now())
+		}),
+	}
+	addFormat(cmd, &f)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress, wait for the end and exit 1 unless it Succeeded")
+	return cmd
+}
+
+func (c *cli) rolloutPauseCommand() *cobra.Command {
+	var d duration
+	cmd := c.rolloutAction("pause", "Hold a rollout where it is", "is asked to pause",
+		"  drover rollout pause hello --for 1h",
+		func(ctx context.Context, cl *client.Client, name string) (resource.Rollout, error) {
+			return cl.Pause(ctx, name, resource.Duration(d))
+		})
+	cmd.Long = `Hold a rollout where it is. Health and error rate are still watched, and a failure
+rolls back. A pause that nobody ends goes back by itself and the rollout ends Cancelled.`
+	cmd.Flags().Var(&d, "for", "go back by itself after this `time` (24h unless told)")
+	return cmd
+}
+
+func (c *cli) rolloutResumeCommand() *cobra.Command {
+	return c.rolloutAction("resume", "Let a paused rollout go on", "is asked to go on", "  drover rollout resume hello",
+		func(ctx context.Context, cl *client.Client, name string) (resource.Rollout, error) {
+			return cl.Resume(ctx, name)
+		})
+}
+
+func (c *cli) rolloutCancelCommand() *cobra.Command {
+	return c.rolloutAction("cancel", "Put a running rollout back; its version may be tried again", "is asked to go back", "  drover rollout cancel hello",
+		func(ctx context.Context, cl *client.Client, name string) (resource.Rollout, error) {
+			return cl.Cancel(ctx, name)
+		})
+}
+
+// rolloutAction is a command that asks one thing of a running rollout.
+func (c *cli) rolloutAction(name, short, done, example string, act func(context.Context, *client.Client, string) (resource.Rollout, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:               name + " SET|ROLLOUT",
+		Short:             short,
+		Example:           example,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeRollouts,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			rollout, err := findRollout(ctx, cl, args[0], lastOfAll)
+			if err != nil {
+				return err
+			}
+			ro, err := act(ctx, cl, rollout)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.Stdout, "rollout/%s %s (%s)\n", ro.Name, done, ro.Status.Phase)
+			return nil
+		}),
+	}
+}
+
+func parseStrategy(s string) (resource.UpgradeMode, error) {
+	for _, m := range []resource.UpgradeMode{"", resource.ModeBlueGreen, resource.ModeRolling} {
+		if strings.EqualFold(s, string(m)) {
+			return m, nil
+		}
+	}
+	return "", usagef("--strategy %q: want BlueGreen or Rolling", s)
+}
+
+// direction is from where to where a rollout goes.
+func direction(ro resource.Rollout) string {
+	from := shortImage(ro.Spec.From)
+	if from == "" {
+		from = "nothing"
+	}
+	text := fmt.Sprintf("%s → %s, %s", from, shortImage(ro.Spec.To), ro.Spec.Strategy)
+	if ro.Spec.RollbackOf != "" {
+		text += ", rollback of " + ro.Spec.RollbackOf
+	}
+	return text
+}

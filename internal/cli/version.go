@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// buildVersion is the version that the Go tool stamped into the program.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+type versionInfo struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Modified bool   `json:"modified,omitempty"` // built from a work tree with changes
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	var f format
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of this program",
+		Example: "  drover version -o json",
+		RunE: func(*cobra.Command, []string) error {
+			v := readVersion()
+			if f != formatTable {
+				return printValue(c.Stdout, f, v)
+			}
+			commit := v.Commit
+			if commit == "" {
+				commit = "unknown commit"
+			}
+			fmt.Fprintf(c.Stdout, "drover %s (%s, %s, %s)\n", v.Version, commit, v.Go, v.Platform)
+			return nil
+		},
+	}
+	addFormat(cmd, &f)
+	return cmd
+}
+
+func readVersion() versionInfo {
+	v := versionInfo{Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value[:min(12, len(s.Value))]
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Status is the server, its gateway and its sets at a glance.
+type Status struct {
+	Version  string      `json:"version"`
+	Revision int64       `json:"revision"`
+	System   *System     `json:"system,omitempty"` // nil for a token with a scope
+	Sets     []SetStatus `json:"sets"`
+	Recovery *Recovery   `json:"recovery,omitempty"`
+}
+
+// System is what only the server's process knows.
+type System struct {
+	StartedAt time.Time `json:"startedAt"`
+	Gateway   struct {
+		State     string    `json:"state"`
+		PID       int       `json:"pid,omitempty"`
+		StartedAt time.Time `json:"startedAt,omitzero"`
+		Applied   int64     `json:"applied,omitempty"`
+		Detail    string    `json:"detail,omitempty"`
+	} `json:"gateway"`
+	Disk struct {
+		Path string         `json:"path,omitempty"`
+		Free resource.Bytes `json:"free"`
+		Size resource.Bytes `json:"size"`
+		Full bool           `json:"full"`
+	} `json:"disk"`
+}
+
+// SetStatus sums up one scale set.
+type SetStatus struct {
+	Name       string               `json:"name"`
+	Image      string               `json:"image"`
+	Version    string               `json:"version,omitempty"`
+	Capacity   int                  `json:"capacity"`
+	Instances  resource.Tally       `json:"instances"`
+	Rollout    string               `json:"rollout,omitempty"`
+	Conditions []resource.Condition `json:"conditions,omitempty"`
+}
+
+// Recovery says what the server set aside when it found damaged files.
+type Recovery struct {
+	At               time.Time `json:"at"`
+	Reason           string    `json:"reason"`
+	SetAside         []string  `json:"setAside,omitempty"`
+	Snapshot         string    `json:"snapshot,omitempty"`
+	SnapshotRevision int64     `json:"snapshotRevision,omitempty"`
+	SnapshotTime     time.Time `json:"snapshotTime,omitzero"`
+	Rows             []string  `json:"rows,omitempty"`
+	MissingAfter     int64     `json:"missingAfter"`
+	LastKnown        int64     `json:"lastKnown"`
+	Revision         int64     `json:"revision"`
+}
+
+// Status asks the server how it is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	_, err := c.call(ctx, request{method: http.MethodGet, path: []string{"status"}}, &s)
+	return s, err
+}
