@@ -88,7 +88,6 @@ func (d *Driver) Delete(ctx context.Context, name string, retain time.Duration) 
 			return fmt.Errorf("retire the data of %s: %w", name, err)
 		}
 	}
-	d.keeper.Forget(d.logs(name))
 	if err := d.disks.Remove(ctx, d.dir(name)); err != nil {
 		return fmt.Errorf("delete %s: %w", name, err)
 	}
