@@ -1,3 +1,39 @@
-// Package logfile keeps the output of workloads: a file that the workload's own
-// descriptor appends to for its whole life, and the rotated files beside it.
+// Package logfile keeps the output of workloads.
+//
+// A workload's stdout and stderr are one file, output.log, opened for append by
+// the launcher. The workload holds that descriptor for its whole life, whoever
+// restarts around it, so rotation can neither rename the file nor ask anyone to
+// open it again. Instead the head is copied to output.log.1 (the older ones
+// move up to .2 … .5) and then cut off the front while the workload writes on.
+//
+// # What rotation promises
+//
+// Where the file system can take a range out of a file (FALLOC_FL_COLLAPSE_RANGE:
+// ext4 and xfs) no byte is lost, doubled or moved: the files from the highest
+// number down to output.log, one after the other, are what the workload wrote.
+// Cuts are at block boundaries, so a file may end in mid-line and the next one
+// begin there; the Keeper's readers join such lines. Elsewhere (tmpfs, btrfs,
+// zfs, macOS …) the file is copied and then truncated: what is written in the
+// instant between the last read and the truncation is lost.
+//
+// A file is rotated within Interval of having grown beyond MaxBytes. One that
+// grew for longer (no Drover ran) is rotated in pieces of MaxBytes, before
+// anything else.
+//
+// # The journal, and what a crash does
+//
+// rotation.json says how far a rotation is:
+//
+//	idle  nothing is going on; output.log.new, if there, is half a copy and goes
+//	mark  output.log.new is whole and synced; a mark is being written over the
+//	      head that has been copied
+//	cut   the mark is on disk; while the file still begins with it, the head
+//	      has not been cut off
+//
+// Whoever opens the log next goes on from there, so a crash at any point
+// neither loses nor doubles a byte. The mark is what makes "cut off or not?"
+// answerable: content is no proof, workloads repeat themselves. (A power cut in
+// the middle of the collapse itself is for the file system's journal to mend.)
+//
+// One process works on a log at a time: the Keeper, in the control process.
 package logfile

@@ -3,14 +3,14 @@ package logfile
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"sync"
 	"time"
 )
-
-// Open opens the log in dir for a workload's stdout and stderr, making it when needed.
-func Open(dir string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 // Options of a Keeper; only Dirs is required.
 type Options struct {
@@ -23,23 +23,133 @@ type Options struct {
 }
 
 // Keeper rotates and reads the logs of all instances.
-type Keeper struct{ o Options }
+type Keeper struct {
+	o Options
+	// For tests: see rotation.
+	step     func(string) error
+	collapse func(*os.File, int64) error
 
-func New(o Options) *Keeper { return &Keeper{o: o} }
-
-// Run rotates until ctx is done.
-func (k *Keeper) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-
-// Tail writes the last n whole lines of the log in dir to w; n < 0: all.
-func (k *Keeper) Tail(ctx context.Context, dir string, n int, w io.Writer) error {
-	return errors.ErrUnsupported
+	mu   sync.Mutex
+	logs map[string]*log // guarded by mu
 }
 
-// Follow is Tail and then every line as it is written, across rotations, until
-// ctx is done or the folder is gone.
-func (k *Keeper) Follow(ctx context.Context, dir string, n int, w io.Writer) error {
-	return errors.ErrUnsupported
+func New(o Options) *Keeper {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 10 << 20
+	}
+	if o.Keep == 0 {
+		o.Keep = 5
+	}
+	if o.Interval == 0 {
+		o.Interval = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{o: o, collapse: collapse, logs: map[string]*log{}}
 }
 
-// Forget drops what is remembered of a folder that has been removed.
-func (k *Keeper) Forget(dir string) {}
+// Run rotates until ctx is done. The first look comes at once: logs have grown while no Drover ran.
+func (k *Keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(k.o.Interval)
+	defer tick.Stop()
+	for {
+		k.rotateAll(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (k *Keeper) rotateAll(ctx context.Context) {
+	dirs, err := k.o.Dirs()
+	if err != nil {
+		k.o.Logger.Error("cannot list the logs to rotate", "error", err)
+		return
+	}
+	for _, dir := range dirs {
+		if err := k.rotate(ctx, dir); err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			k.o.Logger.Error("cannot rotate a log; it is tried again", "log", dir, "error", err)
+		}
+	}
+}
+
+// rotate brings one log below its limit, piece by piece.
+func (k *Keeper) rotate(ctx context.Context, dir string) error {
+	info, err := os.Stat(filepath.Join(dir, fileName))
+	if err != nil || info.Size() <= k.o.MaxBytes {
+		return err
+	}
+	l := k.log(dir)
+	for ctx.Err() == nil {
+		moved, err := l.rotateOnce(k)
+		if moved == 0 || err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// Forget drops what is remembered of a log whose folder has been removed.
+func (k *Keeper) Forget(dir string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.logs, dir)
+}
+
+func (k *Keeper) log(dir string) *log {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.logs[dir]
+	if l == nil {
+		l = &log{dir: dir}
+		k.logs[dir] = l
+	}
+	return l
+}
+
+// log is one instance's log. Readers hold mu to read, rotation to write, so a
+// position always means the same byte while it is looked up.
+type log struct {
+	dir string
+
+	mu      sync.RWMutex
+	whole   bool  // no rotation was left half done
+	midLine bool  // the oldest file begins in mid-line
+	base    int64 // position of output.log's first byte; positions count from where this life began
+}
+
+func (l *log) rotateOnce(k *Keeper) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, err := l.ready(k)
+	if err != nil {
+		return 0, err
+	}
+	// Until it returns well, what is on disk is for recover to sort out.
+	l.whole = false
+	moved, err := r.rotate(k.o.MaxBytes)
+	if err != nil {
+		return 0, fmt.Errorf("log %s: %w", l.dir, err)
+	}
+	l.whole, l.midLine = true, r.j.MidLine
+	l.base += moved
+	return moved, nil
+}
+
+// ready finishes an interrupted rotation first. mu must be held for writing.
+func (l *log) ready(k *Keeper) (*rotation, error) {
+	r := &rotation{dir: l.dir, keep: k.o.Keep, step: k.step, collapse: k.collapse}
+	if l.whole {
+		return r, r.load()
+	}
+	moved, err := r.recover()
+	if err != nil {
+		return nil, fmt.Errorf("log %s: %w", l.dir, err)
+	}
+	l.whole, l.midLine = true, r.j.MidLine
+	l.base += moved
+	return r, nil
+}
