@@ -115,9 +115,8 @@ func (r reply) err() error {
 // returns, the caller closes none: they are sent and stay the handler's.
 type Handler func(op string, body json.RawMessage, files []*os.File) (out any, send []*os.File, err error)
 
-// Serve answers calls until the other end is gone. after, when not nil, runs
-// once an answer has been sent.
-func (c *Conn) Serve(handle Handler, after func(op string)) error {
+// Serve answers calls until the other end is gone.
+func (c *Conn) Serve(handle Handler) error {
 	for {
 		var q request
 		files, err := c.receive(&q)
@@ -130,9 +129,6 @@ func (c *Conn) Serve(handle Handler, after func(op string)) error {
 		out, send, err := handle(q.Op, q.Body, files)
 		if err := c.send(answer(out, err), send); err != nil {
 			return err
-		}
-		if after != nil {
-			after(q.Op)
 		}
 	}
 }

@@ -1,0 +1,219 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/pool"
+	"github.com/droverhq/drover/internal/gateway/proxy"
+	"github.com/droverhq/drover/internal/gateway/tally"
+	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// stopLinger is how long a stopping gateway leaves idle connections open, for
+// requests that are on their way.
+const stopLinger = 250 * time.Millisecond
+
+// balancer is a load balancer as it is applied.
+type balancer struct {
+	wire.Balancer
+	state    *state
+	config   *proxy.Config
+	queue    *pool.Queue
+	counters *tally.Counters
+	front    *proxy.Front
+	on       *socket             // what front accepts on
+	bindings map[string]*binding // by set
+}
+
+func newBalancer(s *state) *balancer {
+	return &balancer{state: s, queue: &pool.Queue{}, counters: &tally.Counters{}, bindings: map[string]*binding{}}
+}
+
+// plan is what a balancer will become; making it changes nothing.
+type plan struct {
+	wire.Balancer
+	socket  *socket
+	listen  *net.TCPListener // nil: the front stays on the socket that it has
+	backend []string         // the set of each route
+	sets    map[string]wire.Set
+	config  proxy.Config
+}
+
+func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
+	p := &plan{Balancer: b, socket: s.sockets[b.Socket], sets: map[string]wire.Set{}}
+	if p.socket == nil {
+		return nil, fmt.Errorf("there is no socket %q", b.Socket)
+	}
+	trusted, err := proxy.ParseTrusted(b.Spec.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("trustedProxies: %w", err)
+	}
+	p.config = proxy.Config{
+		Name:         b.Name,
+		QueueTimeout: time.Duration(b.Spec.QueueTimeout),
+		DrainTimeout: time.Duration(b.Spec.DrainTimeout),
+		Trusted:      trusted,
+		Limits:       b.Spec.Limits,
+	}
+	for _, r := range routesOf(b.Spec) {
+		if err := s.planBackend(p, r.Backend); err != nil {
+			return nil, err
+		}
+	}
+	if old := s.balancers[b.Name]; old == nil || old.on != p.socket {
+		l, err := net.FileListener(p.socket.file)
+		if err != nil {
+			return nil, fmt.Errorf("use the socket %q: %w", b.Socket, err)
+		}
+		p.listen = l.(*net.TCPListener)
+	}
+	return p, nil
+}
+
+func routesOf(spec resource.LoadBalancerSpec) []resource.Route {
+	if spec.Backend != nil {
+		return []resource.Route{{Backend: *spec.Backend}}
+	}
+	return spec.Routes
+}
+
+func (s *state) planBackend(p *plan, b resource.Backend) error {
+	if b.Set != "" {
+		p.backend = append(p.backend, b.Set)
+		p.sets[b.Set] = wire.Set{Name: b.Set}
+		return nil
+	}
+	name := fixedName(b.Addresses)
+	t := wire.Set{Name: name, Check: &wire.Check{
+		Interval: time.Second, Timeout: time.Second, UnhealthyThreshold: 2, HealthyThreshold: 1,
+	}}
+	for _, address := range b.Addresses {
+		if s.forbidden(address) {
+			return fmt.Errorf("the backend %s is one of Drover's own addresses", address)
+		}
+		t.Instances = append(t.Instances, wire.Instance{Name: address, Address: address, Admission: resource.AdmissionInService})
+	}
+	p.backend = append(p.backend, name)
+	p.sets[name] = t
+	return nil
+}
+
+// fixedName names a list of addresses as if it were a set.
+func fixedName(addresses []string) string { return "=" + strings.Join(addresses, ",") }
+
+func isFixed(set string) bool { return strings.HasPrefix(set, "=") }
+
+// bind gives a balancer a pool over each set that it sends to. A pool that it
+// does not use any more takes no claims; its drains go on.
+func (s *state) bind(p *plan) {
+	b := s.balancers[p.Name]
+	if b == nil {
+		b = newBalancer(s)
+		s.balancers[p.Name] = b
+	}
+	up := map[string]bool{}
+	for _, address := range p.Up {
+		up[address] = true
+	}
+	for name := range p.sets {
+		own := b.bindings[name]
+		if own == nil {
+			own = &binding{
+				set:     s.sets[name],
+				pool:    pool.New(b.queue, p.config.DrainTimeout, s.touch),
+				check:   checkOf(p.Spec.Probe),
+				up:      up,
+				members: map[string]*bound{},
+			}
+			b.bindings[name] = own
+			own.set.bindings = append(own.set.bindings, own)
+		}
+		own.recheck(checkOf(p.Spec.Probe))
+		own.pool.SetDrain(p.config.DrainTimeout)
+	}
+}
+
+func checkOf(p *resource.Probe) *wire.Check {
+	if p == nil {
+		return nil
+	}
+	return &wire.Check{
+		Path:               p.Path,
+		Interval:           time.Duration(p.Interval),
+		Timeout:            time.Duration(p.Timeout),
+		UnhealthyThreshold: p.UnhealthyThreshold,
+		HealthyThreshold:   p.HealthyThreshold,
+	}
+}
+
+// apply puts a plan in place. Its sets are up to date already.
+func (b *balancer) apply(p *plan) {
+	b.Balancer = p.Balancer
+	b.queue.SetMax(p.Spec.Limits.MaxQueue)
+	c := p.config
+	var routes []proxy.Route
+	for i, r := range routesOf(p.Spec) {
+		own := b.bindings[p.backend[i]]
+		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.set.unserved})
+	}
+	c.Routes = proxy.NewRoutes(routes)
+	b.config = &c
+	b.listen(p)
+	for name, own := range b.bindings {
+		if _, ok := p.sets[name]; !ok {
+			b.unbind(name, own)
+		}
+	}
+}
+
+// listen has a front serve. Another socket means another front: the old one
+// finishes what it has.
+func (b *balancer) listen(p *plan) {
+	if p.listen == nil {
+		b.front.Configure(b.config)
+		return
+	}
+	b.closeFront(b.config.DrainTimeout, nil)
+	b.on = p.socket
+	b.front = proxy.Serve(proxy.Options{Listener: p.listen, Counters: b.counters, Logger: b.state.logger}, b.config)
+}
+
+func (b *balancer) unbind(name string, own *binding) {
+	own.retired = true
+	own.pool.Close()
+	delete(b.bindings, name)
+}
+
+// closeFront closes the listener and lets the front finish. finished, which may be
+// nil, is called afterwards with the state's lock held.
+func (b *balancer) closeFront(linger time.Duration, finished func()) {
+	f := b.front
+	if f == nil {
+		return
+	}
+	b.front = nil
+	f.Close()
+	b.state.finishing.Go(func() {
+		f.Finish(linger)
+		if finished != nil {
+			b.state.mu.Lock()
+			defer b.state.mu.Unlock()
+			finished()
+		}
+	})
+}
+
+// remove ends the balancer: its listener is closed when it returns. Its pools
+// serve what still comes on connections that are open.
+func (b *balancer) remove(linger time.Duration) {
+	b.on = nil
+	b.closeFront(linger, func() {
+		for name, own := range b.bindings {
+			b.unbind(name, own)
+		}
+	})
+}

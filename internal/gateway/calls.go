@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+)
+
+// maxConns is more than one control process and its successor need.
+const maxConns = 16
+
+func (p *process) accept() {
+	for {
+		c, err := p.listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			p.o.Logger.Error("A control process could not be accepted", "error", err)
+			select {
+			case <-p.ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		p.take(wire.NewConn(c))
+	}
+}
+
+func (p *process) take(c *wire.Conn) {
+	p.mu.Lock()
+	full := len(p.conns) >= maxConns
+	if !full {
+		p.conns[c] = struct{}{}
+	}
+	p.mu.Unlock()
+	if full {
+		_ = c.Close()
+		return
+	}
+	p.serving.Go(func() {
+		if err := c.Serve(p.handle); err != nil && !errors.Is(err, net.ErrClosed) {
+			p.o.Logger.Warn("The connection to a control process broke", "error", err)
+		}
+		_ = c.Close()
+		p.mu.Lock()
+		delete(p.conns, c)
+		p.mu.Unlock()
+	})
+}
+
+func (p *process) closeConns() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+func (p *process) handle(op string, body json.RawMessage, files []*os.File) (any, []*os.File, error) {
+	switch op {
+	case wire.OpHello:
+		return p.hello, nil, nil
+	case wire.OpAttach:
+		return p.attach()
+	case wire.OpApply:
+		var a wire.Apply
+		if err := p.decode(body, &a, &a.Epoch); err != nil {
+			closeFiles(files)
+			return nil, nil, err
+		}
+		out, err := p.state.apply(a, files)
+		return out, nil, err
+	case wire.OpPoll:
+		var q wire.Poll
+		if err := p.decode(body, &q, &q.Epoch); err != nil {
+			return nil, nil, err
+		}
+		p.state.wait(q.After, q.Wait, p.ended)
+		return p.state.facts(), nil, p.current(q.Epoch)
+	case wire.OpStop:
+		var s wire.Stop
+		if err := p.decode(body, &s, &s.Epoch); err != nil {
+			return nil, nil, err
+		}
+		return struct{}{}, nil, p.askStop(s)
+	}
+	closeFiles(files)
+	return nil, nil, fmt.Errorf("unknown call %q", op)
+}
+
+func (p *process) decode(body json.RawMessage, into any, epoch *int64) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("decode the call: %w", err)
+	}
+	return p.current(*epoch)
+}
+
+// current refuses a control process that another one has replaced.
+func (p *process) current(epoch int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if epoch != p.epoch {
+		return wire.Superseded
+	}
+	return nil
+}
+
+func (p *process) attach() (any, []*os.File, error) {
+	p.mu.Lock()
+	p.epoch++
+	epoch := p.epoch
+	p.mu.Unlock()
+	applied, sockets, files := p.state.attached()
+	return wire.Attached{Epoch: epoch, Applied: applied, Sockets: sockets}, files, nil
+}
+
+// askStop hands the wish to Run. For a handover it returns when a successor can start.
+func (p *process) askStop(s wire.Stop) error {
+	select {
+	case p.stop <- s:
+	default: // it stops already
+	}
+	if !s.Handover {
+		return nil
+	}
+	select {
+	case <-p.released:
+		return nil
+	case <-time.After(lockWait):
+		return errors.New("the gateway could not give up its socket")
+	}
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}

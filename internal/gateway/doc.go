@@ -1,0 +1,31 @@
+// Package gateway is the data plane: a process of its own through which all
+// traffic goes. The control process starts it (or adopts the one that runs) and
+// gives it whole snapshots over a private unix socket; package control is that
+// end, package wire what they say.
+//
+// # What it promises
+//
+//   - It serves on without a control process, by the last snapshot.
+//   - A snapshot is applied whole for each load balancer: one that cannot be
+//     applied keeps its previous state and is reported, the others are confirmed.
+//   - A drain counts every request that holds the instance (package pool), and is
+//     reported to whoever asks.
+//   - It holds a listening socket as long as the snapshot names it, and has closed
+//     it when it confirms a snapshot that does not.
+//
+// # Its life
+//
+// Started, it takes the lock in the run folder (so that there is one), opens the
+// private socket, records who it is and waits for a snapshot. Told to stop, or
+// given SIGTERM, it stops accepting, finishes what is in flight and ends. It
+// runs in a session of its own: a terminal's Ctrl-C does not reach it.
+//
+// # A crash
+//
+// kill -9 at any point loses the requests in flight and the counters, and no
+// more: the control process holds a duplicate of every listening socket, so new
+// connections wait in the kernel until the next gateway has them. What a drain
+// had counted is lost with the requests it counted. The control process may die
+// at any point without being noticed here; its successor attaches and is given
+// the sockets.
+package gateway

@@ -1,0 +1,261 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/upstream"
+)
+
+const (
+	// frameGrace is how long the rest of a frame may take when a drain ends in the middle of it.
+	frameGrace = 2 * time.Second
+	// closeGrace is how long a client may take to answer a close.
+	closeGrace = time.Second
+	// halfTime bounds how long one direction lives on after the other has ended.
+	halfTime = time.Minute
+)
+
+var (
+	errDrained    = errors.New("the drain's time is over")
+	errLeft       = errors.New("the backend closed the stream")
+	errClientLeft = errors.New("the client broke off the stream")
+)
+
+// stream is a connection that has become something else than HTTP, seen from both ends.
+type stream struct {
+	client net.Conn
+	early  io.Reader // what the client sent before it saw the 101
+	conn   *upstream.Conn
+	frames *frames // of the backend's bytes; nil when it is no WebSocket
+	slow   stall   // of writes to the client
+
+	mu         sync.Mutex // orders deadlines
+	drained    bool
+	clientGone bool
+}
+
+// upgrade passes a 101 on and then bytes both ways until both have ended.
+func (x *exchange) upgrade(c *upstream.Conn, resp *http.Response, o *outcome) error {
+	if x.head.upgrade == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), x.head.upgrade) {
+		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", resp.Header.Get("Upgrade"))
+	}
+	client, rw, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		return fmt.Errorf("take over the client's connection: %w", err)
+	}
+	defer client.Close()
+	o.forwarded, o.stream = true, true
+	_ = client.SetDeadline(time.Time{})
+	if err := writeSwitching(client, resp.Header, x.head.upgrade); err != nil {
+		o.clientGone = true
+		return fmt.Errorf("write to the client: %w", err)
+	}
+	s := &stream{
+		client: client,
+		early:  io.LimitReader(rw.Reader, int64(rw.Reader.Buffered())),
+		conn:   c,
+		slow:   stall{timeout: time.Duration(x.config.Limits.IdleTimeout)},
+	}
+	if strings.EqualFold(x.head.upgrade, "websocket") {
+		s.frames = &frames{}
+	}
+	x.become(s)
+	err = s.run(o)
+	o.clientGone = o.clientGone || errors.Is(err, errClientLeft)
+	o.left = errors.Is(err, errLeft)
+	return err
+}
+
+// become makes s what Interrupt ends.
+func (x *exchange) become(s *stream) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stream = s
+	if x.broken {
+		s.interrupt()
+	}
+}
+
+func writeSwitching(client net.Conn, h http.Header, protocol string) error {
+	w := bufio.NewWriter(client)
+	_, _ = w.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	names := connectionNames(h)
+	for name, values := range h {
+		if hopByHop(name) || named(names, name) {
+			continue
+		}
+		for _, v := range values {
+			writeField(w, name, v)
+		}
+	}
+	writeField(w, "Connection", "Upgrade")
+	writeField(w, "Upgrade", protocol)
+	_, _ = w.WriteString("\r\n")
+	return w.Flush()
+}
+
+// interrupt ends the stream in order. It may be called from any goroutine.
+func (s *stream) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drained = true
+	_ = s.conn.Net().SetReadDeadline(time.Unix(1, 0))
+	_ = s.client.SetWriteDeadline(time.Now().Add(frameGrace)) // it may not be reading
+}
+
+// run copies both ways. Its error is nil when both ends finished in their own time.
+func (s *stream) run(o *outcome) error {
+	upward := make(chan error, 1)
+	go func() { upward <- s.fromClient() }()
+	err := s.fromBackend()
+	switch {
+	case errors.Is(err, errDrained):
+		o.orderly = s.goodbye()
+		<-upward
+		return err
+	case err == nil:
+		closeWrite(s.client)
+		_ = s.client.SetReadDeadline(time.Now().Add(s.afterEnd()))
+	default:
+		_ = s.client.SetDeadline(time.Unix(1, 0))
+	}
+	uerr := <-upward
+	switch {
+	case s.gone():
+		return errClientLeft
+	case err != nil:
+		return err
+	case uerr == nil:
+		return nil // the client ended it too
+	}
+	return errLeft
+}
+
+// afterEnd is how long the client may go on when the backend has finished: a
+// WebSocket is over then, another protocol may close its directions one by one.
+func (s *stream) afterEnd() time.Duration {
+	if s.frames != nil {
+		return closeGrace
+	}
+	return halfTime
+}
+
+// goodbye tells the client that the stream ends here, where the protocol has a
+// word for it, and waits a moment for its answer.
+func (s *stream) goodbye() (orderly bool) {
+	orderly = s.frames == nil || s.frames.boundary()
+	_ = s.client.SetDeadline(time.Now().Add(closeGrace))
+	if s.frames != nil && orderly && !s.frames.closed {
+		if _, err := s.client.Write(goingAway); err != nil {
+			return false
+		}
+	}
+	closeWrite(s.client)
+	return orderly
+}
+
+func (s *stream) fromClient() error {
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	from := io.MultiReader(s.early, s.client)
+	for {
+		n, err := from.Read(buf[:])
+		if n > 0 {
+			if _, werr := s.conn.Net().Write(buf[:n]); werr != nil {
+				return fmt.Errorf("write to the backend: %w", werr)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			closeWrite(s.conn.Net())
+			s.limitBackend(time.Now().Add(halfTime), false)
+			return nil
+		case err != nil:
+			s.limitBackend(time.Unix(1, 0), true)
+			return fmt.Errorf("read from the client: %w", err)
+		}
+	}
+}
+
+// limitBackend bounds what the backend may still say after the client has ended.
+func (s *stream) limitBackend(t time.Time, gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clientGone = gone
+	if !s.drained {
+		_ = s.conn.Net().SetReadDeadline(t)
+	}
+}
+
+// fromBackend returns nil at the backend's end of file, errDrained when a drain
+// ended the stream between two frames, and otherwise what broke.
+func (s *stream) fromBackend() error {
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	waited := false
+	for {
+		n, err := s.conn.R.Read(buf[:])
+		if n > 0 {
+			if werr := s.toClient(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err == nil:
+		case !s.draining():
+			return fmt.Errorf("read from the backend: %w", err)
+		case waited || s.frames == nil || s.frames.boundary():
+			return errDrained
+		default:
+			// In the middle of a frame: let it end.
+			waited = true
+			_ = s.conn.Net().SetReadDeadline(time.Now().Add(frameGrace))
+		}
+	}
+}
+
+func (s *stream) toClient(p []byte) error {
+	if s.frames != nil {
+		s.frames.follow(p)
+	}
+	s.mu.Lock()
+	if !s.drained {
+		s.slow.extend(s.client.SetWriteDeadline)
+	}
+	s.mu.Unlock()
+	if _, err := s.client.Write(p); err != nil {
+		if s.draining() {
+			return errDrained
+		}
+		return errClientLeft
+	}
+	return nil
+}
+
+func (s *stream) draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drained
+}
+
+func (s *stream) gone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clientGone
+}
+
+func closeWrite(c net.Conn) {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
+	}
+}

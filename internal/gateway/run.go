@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+)
+
+// lockWait is how long a gateway waits for its predecessor to be gone.
+const lockWait = 10 * time.Second
+
+// Options say where a gateway lives.
+type Options struct {
+	// RunDir holds the private socket; it must exist, and be its owner's only.
+	RunDir string
+	// Version is the program's, for those who ask.
+	Version string
+	Logger  *slog.Logger
+}
+
+// Run is the gateway process. It returns when ctx ends or it was told to stop,
+// after what was in flight has been finished.
+func Run(ctx context.Context, o Options) error {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &process{o: o, stop: make(chan wire.Stop, 1)}
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	o.Logger.Info("The gateway runs", "version", o.Version, "incarnation", p.hello.Incarnation)
+	p.state = newState(p.hello.Incarnation, o.Logger)
+	p.serving.Go(p.accept)
+	p.serving.Go(p.sweep)
+
+	var s wire.Stop
+	select {
+	case <-ctx.Done():
+	case s = <-p.stop:
+	}
+	o.Logger.Info("The gateway stops", "handover", s.Handover)
+	finish := p.state.close(s.Handover)
+	p.release()
+	if s.Handover {
+		close(p.released)
+	}
+	finish()
+	p.closeConns()
+	p.serving.Wait()
+	return nil
+}
+
+// process is the gateway's end of the private socket.
+type process struct {
+	o       Options
+	hello   wire.Hello
+	state   *state
+	stop    chan wire.Stop
+	serving sync.WaitGroup
+
+	lock     *os.File
+	listener *net.UnixListener
+	released chan struct{} // closed: a successor can start
+	ended    chan struct{} // closed: nothing new is answered
+
+	mu    sync.Mutex
+	epoch int64
+	conns map[*wire.Conn]struct{}
+}
+
+func (p *process) open(ctx context.Context) error {
+	p.released, p.ended, p.conns = make(chan struct{}), make(chan struct{}), map[*wire.Conn]struct{}{}
+	id, err := wire.Self()
+	if err != nil {
+		return err
+	}
+	p.hello = wire.Hello{Protocol: wire.Protocol, Version: p.o.Version, Incarnation: rand.Text(), Identity: id}
+	if p.lock, err = takeLock(ctx, wire.LockPath(p.o.RunDir)); err != nil {
+		return err
+	}
+	if err := p.listen(); err != nil {
+		p.lock.Close()
+		return err
+	}
+	if err := wire.Record(p.o.RunDir, id); err != nil {
+		p.listener.Close()
+		p.lock.Close()
+		return err
+	}
+	return nil
+}
+
+func (p *process) listen() (err error) {
+	path := wire.SocketPath(p.o.RunDir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the previous gateway's socket: %w", err)
+	}
+	if p.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
+		return fmt.Errorf("open the gateway's socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		p.listener.Close()
+		return fmt.Errorf("protect the gateway's socket: %w", err)
+	}
+	return nil
+}
+
+// takeLock makes sure that there is one gateway: the lock goes with the process.
+func takeLock(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the gateway's lock: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("take the gateway's lock: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, errors.New("another gateway runs in this data folder")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// release gives way to a successor: no call is taken any more, and the lock is free.
+func (p *process) release() {
+	close(p.ended)
+	_ = p.listener.Close()
+	_ = os.Remove(wire.IdentityPath(p.o.RunDir))
+	_ = p.lock.Close()
+}
+
+// sweep closes what has been idle for long, once in a while.
+func (p *process) sweep() {
+	t := time.NewTicker(5 * time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.ended:
+			return
+		case now := <-t.C:
+			p.state.sweep(now)
+		}
+	}
+}

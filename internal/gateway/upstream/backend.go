@@ -1,0 +1,177 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// IdleTime is how long an unused connection is kept.
+	IdleTime = 30 * time.Second
+	// maxIdle bounds the idle connections to one process.
+	maxIdle     = 512
+	dialTimeout = 5 * time.Second
+	// A killed process closes its connections a moment before it is seen as ended.
+	deathWait = 100 * time.Millisecond
+	deathStep = 2 * time.Millisecond
+)
+
+// ErrForbidden is the error of connecting to an address that is Drover's own.
+var ErrForbidden = errors.New("the address is one of Drover's own")
+
+// Backend is one process to send requests to.
+type Backend struct {
+	address string
+	pid     int
+	dialer  net.Dialer
+	dead    atomic.Bool
+
+	mu      sync.Mutex
+	idle    []*Conn // the last one was used last
+	retired bool
+}
+
+// New makes a Backend for the process that listens at address. pid is 0 when it
+// is not known. forbidden, which may be nil, refuses resolved addresses.
+func New(address string, pid int, forbidden func(address string) bool) *Backend {
+	b := &Backend{address: address, pid: pid}
+	b.dialer.Timeout = dialTimeout
+	if forbidden != nil {
+		b.dialer.Control = func(_, resolved string, _ syscall.RawConn) error {
+			if forbidden(resolved) {
+				return ErrForbidden
+			}
+			return nil
+		}
+	}
+	return b
+}
+
+// Address is host:port.
+func (b *Backend) Address() string { return b.address }
+
+// Reusable returns an idle connection that was used within maxAge, or nil.
+// check makes sure with a system call that the other end has not closed it.
+func (b *Backend) Reusable(maxAge time.Duration, check bool) *Conn {
+	for {
+		c := b.pop()
+		if c == nil {
+			return nil
+		}
+		if time.Since(c.idleSince) <= maxAge && (!check || c.open()) {
+			c.Reused, c.written, c.budget = true, 0, headBudget
+			return c
+		}
+		c.Close()
+	}
+}
+
+func (b *Backend) pop() *Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.idle)
+	if n == 0 {
+		return nil
+	}
+	c := b.idle[n-1]
+	b.idle[n-1], b.idle = nil, b.idle[:n-1]
+	return c
+}
+
+// Dial makes a new connection.
+func (b *Backend) Dial(ctx context.Context) (*Conn, error) {
+	nc, err := b.dialer.DialContext(ctx, "tcp", b.address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the backend: %w", err)
+	}
+	return newConn(b, nc), nil
+}
+
+// Keep takes back a connection on which a whole answer was read.
+func (b *Backend) Keep(c *Conn) {
+	c.idleSince = time.Now()
+	b.mu.Lock()
+	keep := !b.retired && len(b.idle) < maxIdle
+	if keep {
+		b.idle = append(b.idle, c)
+	}
+	b.mu.Unlock()
+	if !keep {
+		c.Close()
+	}
+}
+
+// Retire says whether unused connections are to be closed at once, now and from now on.
+func (b *Backend) Retire(retired bool) {
+	b.mu.Lock()
+	b.retired = retired
+	var gone []*Conn
+	if retired {
+		gone, b.idle = b.idle, nil
+	}
+	b.mu.Unlock()
+	closeConns(gone)
+}
+
+// Sweep closes connections that were not used for IdleTime.
+func (b *Backend) Sweep(now time.Time) {
+	b.mu.Lock()
+	n := 0
+	for n < len(b.idle) && now.Sub(b.idle[n].idleSince) > IdleTime {
+		n++
+	}
+	var gone []*Conn
+	gone = append(gone, b.idle[:n]...)
+	b.idle = append(b.idle[:0], b.idle[n:]...)
+	b.mu.Unlock()
+	closeConns(gone)
+}
+
+func closeConns(list []*Conn) {
+	for _, c := range list {
+		c.Close()
+	}
+}
+
+// Died says whether a broken connection is explained by the end of the process:
+// it has ended, or, when its number is not known, nobody listens any more.
+func (b *Backend) Died(ctx context.Context) bool {
+	deadline := time.Now().Add(deathWait)
+	for !b.dead.Load() {
+		if b.gone(ctx) {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return b.gone(context.WithoutCancel(ctx))
+		case <-time.After(deathStep):
+		}
+	}
+	return true
+}
+
+func (b *Backend) gone(ctx context.Context) bool {
+	if b.pid > 0 {
+		if ended(b.pid) {
+			b.dead.Store(true) // a process does not come back: the next one is another Backend
+		}
+		return b.dead.Load()
+	}
+	ctx, cancel := context.WithTimeout(ctx, deathWait)
+	defer cancel()
+	nc, err := b.dialer.DialContext(ctx, "tcp", b.address)
+	if err == nil {
+		nc.Close()
+		return false
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
