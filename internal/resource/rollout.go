@@ -53,22 +53,24 @@ type RolloutStatus struct {
 
 	// The rest is the engine's memory: whatever is interrupted goes on from it.
 
-	FromModel *Model `json:"fromModel,omitempty"`
-	ToModel   Model  `json:"toModel"`
+	FromModel Model `json:"fromModel"`
+	ToModel   Model `json:"toModel"`
 	// NewColour is the one brought up; OldColour the one that served before.
 	NewColour Colour `json:"newColour,omitempty"`
 	OldColour Colour `json:"oldColour,omitempty"`
-	// PhaseSince is when Phase was entered; PausedFrom the phase that a pause returns to,
-	// PausedFor how long pauses lasted within it.
-	PhaseSince time.Time    `json:"phaseSince"`
-	PausedFrom RolloutPhase `json:"pausedFrom,omitempty"`
-	PausedFor  Duration     `json:"pausedFor,omitempty"`
+	// PhaseSince is when Phase was entered, less the time it was paused; PausedFrom is the
+	// phase that a pause returns to, PausedAfter how long that had lasted by then.
+	PhaseSince  time.Time    `json:"phaseSince"`
+	PausedFrom  RolloutPhase `json:"pausedFrom,omitempty"`
+	PausedAfter Duration     `json:"pausedAfter,omitempty"`
 	// Ask is what a user asked for and the engine has not yet done: cancel, rollback, pause or resume.
 	Ask *Ask `json:"ask,omitempty"`
-	// Outcome is the end that RollingBack leads to, and whether the model is remembered as bad.
-	Outcome RolloutPhase `json:"outcome,omitempty"`
-	MarkBad bool         `json:"markBad,omitempty"`
-	// ShiftedAt is the revision of the write that moved the traffic; the gateways must confirm it.
+	// Outcome is the end that RollingBack leads to; MarkBad: the model is remembered as
+	// bad; KeepFailed: the new colour is kept to look into.
+	Outcome    RolloutPhase `json:"outcome,omitempty"`
+	MarkBad    bool         `json:"markBad,omitempty"`
+	KeepFailed bool         `json:"keepFailed,omitempty"`
+	// Shifted is the last move of traffic; every gateway must confirm it.
 	Shifted *Shift `json:"shifted,omitempty"`
 	// Marks are the gateway's counters when a window began.
 	Marks []TrafficMark `json:"marks,omitempty"`
@@ -84,6 +86,7 @@ type Ask struct {
 	At     time.Time `json:"at"`
 }
 
+// Shift is a move of traffic: the revision of the instances' writes, and when.
 type Shift struct {
 	Revision int64     `json:"revision"`
 	At       time.Time `json:"at"`
@@ -143,6 +146,8 @@ type Counters struct {
 	Retried  uint64 `json:"retried"`
 	Cut      uint64 `json:"cut"`
 	Errors   uint64 `json:"errors"`
+	// Ended are streams that had their whole drain time and were closed in order.
+	Ended uint64 `json:"ended,omitempty"`
 	// Latency counts answers by bucket; see LatencyBucket.
 	Latency map[int]uint64 `json:"latency,omitempty"`
 }

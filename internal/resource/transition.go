@@ -12,7 +12,7 @@ var rolloutTransitions = map[RolloutPhase][]RolloutPhase{
 	RolloutUpgrading:   {RolloutBaking, RolloutPaused, RolloutRollingBack},
 	RolloutBaking:      {RolloutFinishing, RolloutPaused, RolloutRollingBack},
 	RolloutPaused:      {RolloutPending, RolloutStarting, RolloutValidating, RolloutShifting, RolloutUpgrading, RolloutBaking, RolloutRollingBack},
-	RolloutFinishing:   {RolloutSucceeded, RolloutRollingBack},
+	RolloutFinishing:   {RolloutSucceeded, RolloutRollingBack, RolloutFailed},
 	RolloutRollingBack: {RolloutRolledBack, RolloutCancelled, RolloutFailed},
 	RolloutSucceeded:   nil,
 	RolloutRolledBack:  nil,

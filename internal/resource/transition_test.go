@@ -15,7 +15,7 @@ func TestRolloutTransitionsExhaustively(t *testing.T) {
 		RolloutUpgrading:   "Baking Paused RollingBack",
 		RolloutBaking:      "Finishing Paused RollingBack",
 		RolloutPaused:      "Pending Starting Validating Shifting Upgrading Baking RollingBack",
-		RolloutFinishing:   "Succeeded RollingBack",
+		RolloutFinishing:   "Succeeded RollingBack Failed",
 		RolloutRollingBack: "RolledBack Cancelled Failed",
 		RolloutSucceeded:   "",
 		RolloutRolledBack:  "",

@@ -1,0 +1,245 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// WriteOptions of a scale set's write.
+type WriteOptions struct {
+	Force bool
+	// IfRevision, when not nil, must be the revision that is stored; 0: none is.
+	IfRevision *int64
+}
+
+// Write puts a scale set, and the rollout that its change of model starts, into tx.
+func Write(tx *store.Tx, set resource.ScaleSet, o WriteOptions) (Verdict, error) {
+	old, err := stored(tx, set.Name)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return write(tx, Wish{Old: old, New: set, Force: o.Force, Now: tx.Now()}, o.IfRevision)
+}
+
+func stored(tx *store.Tx, name string) (*resource.ScaleSet, error) {
+	old, err := store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](context.Background(), tx.Reader(), resource.KindScaleSet, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read scale set %s: %w", name, err)
+	}
+	return &old, nil
+}
+
+func write(tx *store.Tx, w Wish, ifRevision *int64) (Verdict, error) {
+	var err error
+	if w.Versions, err = versionsOf(context.Background(), tx.Reader(), w.New.Spec.Image); err != nil {
+		return Verdict{}, err
+	}
+	v, err := Judge(w)
+	if err != nil {
+		return v, err
+	}
+	var options []store.PutOption
+	if ifRevision != nil {
+		options = append(options, store.IfRevision(*ifRevision))
+	}
+	if v.Rollout != nil {
+		made, err := store.PutAs(tx, *v.Rollout, store.IfRevision(0))
+		if err != nil {
+			return v, fmt.Errorf("write rollout %s: %w", v.Rollout.Name, err)
+		}
+		v.Rollout = &made
+	}
+	if v.Set, err = store.PutAs(tx, v.Set, options...); err != nil {
+		return v, fmt.Errorf("write scale set %s: %w", w.New.Name, err)
+	}
+	return v, nil
+}
+
+// StartRequest asks for a rollout of a set. Without Image the stored spec is meant.
+type StartRequest struct {
+	Set      string
+	Image    string
+	Strategy resource.UpgradeMode
+	Force    bool
+}
+
+// Start writes spec.image and the rollout in one transaction. The verdict has no
+// rollout when the set runs that model already.
+func (f *Fleet) Start(ctx context.Context, r StartRequest) (Verdict, error) {
+	if r.Strategy != "" && r.Strategy != resource.ModeBlueGreen {
+		return Verdict{}, &resource.Error{Code: resource.CodeUnsupported, Detail: "cannot start the rollout", Fields: []resource.FieldError{
+			{Pointer: "/strategy", Detail: fmt.Sprintf("%s is not yet supported; BlueGreen is", r.Strategy)}}}
+	}
+	var v Verdict
+	_, err := f.store.Update(ctx, func(tx *store.Tx) error {
+		old, err := stored(tx, r.Set)
+		if err != nil {
+			return err
+		}
+		if old == nil {
+			return noSet(r.Set)
+		}
+		set := *old
+		if r.Image != "" {
+			set.Spec.Image = r.Image
+		}
+		v, err = write(tx, Wish{Old: old, New: set, Force: r.Force, Start: true, Now: tx.Now()}, nil)
+		return err
+	})
+	return v, err
+}
+
+func noSet(name string) error {
+	return resource.Errorf(resource.CodeNotFound, "scale set %s does not exist", name)
+}
+
+// Scale writes a set's capacity; it applies to every colour that exists.
+func (f *Fleet) Scale(ctx context.Context, name string, capacity int) (resource.ScaleSet, error) {
+	var v Verdict
+	_, err := f.store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+		old, err := stored(tx, name)
+		if err != nil {
+			return err
+		}
+		if old == nil {
+			return noSet(name)
+		}
+		set := *old
+		set.Spec.Capacity = capacity
+		d, err := set.Document()
+		if err != nil {
+			return err
+		}
+		if err := resource.Validate(d); err != nil {
+			return err
+		}
+		v, err = write(tx, Wish{Old: old, New: set, Now: tx.Now()}, nil)
+		return err
+	})
+	return v.Set, err
+}
+
+// Delete marks a set; its rollout is cancelled, its instances are drained and
+// deleted with their data, and then the document goes.
+func Delete(tx *store.Tx, name string) error {
+	err := store.Edit(tx, resource.KindScaleSet, name, func(set *resource.ScaleSet) error {
+		if set.Status.Deleting == nil {
+			set.Status.Deleting = &resource.Deleting{Since: tx.Now()}
+		}
+		return nil
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return noSet(name)
+	}
+	return err
+}
+
+// Ask passes a pause, resume or cancel on to a running rollout.
+func (f *Fleet) Ask(ctx context.Context, name string, ask resource.Ask) (resource.Rollout, error) {
+	var out resource.Rollout
+	_, err := f.store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+		r, err := rolloutNamed(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := mayAsk(r, ask.Action); err != nil {
+			return err
+		}
+		ask.At = tx.Now()
+		r.Status.Ask = &ask
+		out, err = store.PutAs(tx, r)
+		return err
+	})
+	return out, err
+}
+
+func rolloutNamed(tx *store.Tx, name string) (resource.Rollout, error) {
+	r, err := store.GetAs[resource.RolloutSpec, resource.RolloutStatus](context.Background(), tx.Reader(), resource.KindRollout, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, resource.Errorf(resource.CodeNotFound, "rollout %s does not exist", name)
+	}
+	return r, err
+}
+
+// Rollback turns a running rollout round, or goes back from the set's last
+// Succeeded one with a new rollout.
+func (f *Fleet) Rollback(ctx context.Context, name, by string) (r resource.Rollout, made bool, err error) {
+	_, err = f.store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+		old, err := rolloutNamed(tx, name)
+		if err != nil {
+			return err
+		}
+		if !old.Status.Phase.Terminal() {
+			if err := mayAsk(old, askRollback); err != nil {
+				return err
+			}
+			old.Status.Ask = &resource.Ask{Action: askRollback, By: by, At: tx.Now()}
+			r, err = store.PutAs(tx, old)
+			return err
+		}
+		made = true
+		r, err = goBackFrom(tx, old)
+		return err
+	})
+	return r, made, err
+}
+
+// goBackFrom starts the rollout that takes a set back to what it ran before.
+func goBackFrom(tx *store.Tx, old resource.Rollout) (resource.Rollout, error) {
+	set, err := stored(tx, old.Spec.Set)
+	if err != nil {
+		return old, err
+	}
+	if set == nil {
+		return old, noSet(old.Spec.Set)
+	}
+	if err := mayGoBack(*set, old); err != nil {
+		return old, err
+	}
+	r := newRollout(set, old.Status.FromModel, tx.Now())
+	r.Spec.RollbackOf = old.Name
+	if _, err := store.PutAs(tx, *set); err != nil {
+		return old, fmt.Errorf("write scale set %s: %w", set.Name, err)
+	}
+	return store.PutAs(tx, r, store.IfRevision(0))
+}
+
+// mayGoBack says why a set cannot go back from an ended rollout, or nil.
+func mayGoBack(set resource.ScaleSet, old resource.Rollout) error {
+	refuse := func(why string) error {
+		return resource.Errorf(resource.CodeNotRollbackable, "cannot roll back %s: %s", old.Name, why)
+	}
+	switch {
+	case set.Status.Deleting != nil:
+		return refuse("the scale set is being deleted")
+	case set.Status.Rollout != "":
+		return resource.Errorf(resource.CodeRolloutInProgress, "rollout %s of scale set %s is running", set.Status.Rollout, set.Name)
+	case old.Status.Phase != resource.RolloutSucceeded:
+		return refuse("it ended " + string(old.Status.Phase))
+	case old.Spec.RollbackOf != "":
+		return refuse("it is a rollback itself; start a rollout to the version that you want")
+	case set.Status.LastRollout != old.Name:
+		return refuse("it is not the set's last successful rollout")
+	case set.Status.Model == nil || set.Status.Model.Key() != old.Status.ToModel.Key():
+		return refuse("the set does not run what it brought")
+	}
+	return nil
+}
+
+// rolloutNumber is the n of <set>-<n>; 0 if there is none.
+func rolloutNumber(name string) int {
+	n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+	if err != nil {
+		return 0
+	}
+	return n
+}

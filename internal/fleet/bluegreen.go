@@ -1,0 +1,322 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Limits of the waits that no policy names (law 6).
+const (
+	retireLimit  = 10 * time.Minute // for a colour to be gone, on top of its drain
+	confirmLimit = 2 * time.Minute  // for the gateways to confirm a move of traffic
+	drainPoll    = 100 * time.Millisecond
+	bakePoll     = 250 * time.Millisecond
+)
+
+// blueGreen takes the running rollout one step on.
+func (p *pass) blueGreen() {
+	if p.answerAsk() {
+		return // one change of phase a write
+	}
+	switch p.Rollout.Status.Phase {
+	case resource.RolloutPending:
+		p.pending()
+	case resource.RolloutStarting:
+		p.starting()
+	case resource.RolloutShifting:
+		p.shifting()
+	case resource.RolloutBaking:
+		p.baking()
+	case resource.RolloutPaused:
+		p.paused()
+	case resource.RolloutFinishing:
+		p.finishing()
+	case resource.RolloutRollingBack:
+		p.rollingBack()
+	}
+}
+
+// pending waits until the other colour is free: the one kept from the last
+// rollout is retired first, unless this rollout goes back to it.
+func (p *pass) pending() {
+	s := &p.Rollout.Status
+	p.keepServing()
+	if s.StartedAt == nil {
+		now := p.Now
+		s.StartedAt = &now
+		p.mark(windowBefore)
+	}
+	if s.Phase == resource.RolloutPaused {
+		return
+	}
+	if p.reuses() {
+		p.Set.Status.Previous = nil
+		p.enter(resource.RolloutStarting, "the kept colour takes over")
+		return
+	}
+	if p.retire(s.NewColour) {
+		p.Set.Status.Previous = nil
+		p.enter(resource.RolloutStarting, fmt.Sprintf("%d new instances", p.Set.Spec.Capacity))
+		return
+	}
+	if p.outOfTime() {
+		p.fail("the instances of the previous colour are not gone in time")
+	}
+}
+
+// outOfTime says that a colour that drains and leaves in this phase took too long.
+func (p *pass) outOfTime() bool {
+	return p.until(p.Rollout.Status.PhaseSince.Add(p.DrainTimeout + retireLimit))
+}
+
+// reuses says whether this rollback can go back to the kept colour at once.
+func (p *pass) reuses() bool {
+	prev, r := p.Set.Status.Previous, p.Rollout
+	return r.Spec.RollbackOf != "" && prev != nil && !prev.Failed &&
+		prev.Colour == r.Status.NewColour && prev.Model.Key() == r.Status.ToModel.Key() &&
+		allHealthy(p.colour(prev.Colour), p.Set.Spec.Capacity)
+}
+
+// starting brings the new colour up. Nothing that serves is touched.
+func (p *pass) starting() {
+	s := &p.Rollout.Status
+	p.keepServing()
+	fresh := p.populateNew()
+	if bad := firstUnhealthy(fresh); bad != nil {
+		p.fail(p.complaint(bad))
+		return
+	}
+	if s.Phase == resource.RolloutPaused {
+		return
+	}
+	if allHealthy(fresh, p.Set.Spec.Capacity) {
+		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all new instances are healthy")
+		return
+	}
+	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
+		p.fail(fmt.Sprintf("not all of the new instances were healthy in %s (startTimeout)", s.Policy.StartTimeout))
+	}
+}
+
+// shift moves all traffic from one colour to the other in one write.
+func (p *pass) shift(to, from []*member, phase resource.RolloutPhase, detail string) {
+	for _, m := range to {
+		m.admit(resource.AdmissionInService)
+	}
+	for _, m := range from {
+		if m.Status.Admission == resource.AdmissionInService {
+			m.admit(resource.AdmissionDraining)
+		}
+	}
+	p.Rollout.Status.Shifted = &resource.Shift{At: p.Now}
+	p.plan.Shifted = true
+	p.enter(phase, detail)
+	p.again(drainPoll)
+}
+
+// shifting waits for every gateway to confirm that it routes to the new colour.
+func (p *pass) shifting() {
+	s := &p.Rollout.Status
+	fresh := p.populateNew()
+	p.populateOld()
+	if bad := firstUnhealthy(fresh); bad != nil && p.Rollout.Spec.RollbackOf == "" {
+		p.fail(p.complaint(bad))
+		return
+	}
+	if s.Phase == resource.RolloutPaused {
+		return
+	}
+	if p.ShiftApplied {
+		p.mark(windowDuring)
+		p.enter(resource.RolloutBaking, "for "+s.Policy.BakeTime.String())
+		return
+	}
+	if p.until(s.Shifted.At.Add(confirmLimit)) {
+		p.fail("the gateway did not confirm the new colour in " + resource.Duration(confirmLimit).String())
+		return
+	}
+	p.again(drainPoll)
+}
+
+// baking watches the new colour under all of the traffic.
+func (p *pass) baking() {
+	s := &p.Rollout.Status
+	fresh := p.populateNew()
+	p.serve(fresh)
+	p.standBy(p.populateOld())
+	if why := p.unfit(fresh); why != "" {
+		p.fail(why)
+		return
+	}
+	if s.Phase == resource.RolloutPaused {
+		p.again(bakePoll)
+		return
+	}
+	if p.Rollout.Spec.RollbackOf == "" && !p.until(s.PhaseSince.Add(s.Policy.BakeTime.Std())) {
+		p.again(bakePoll)
+		return
+	}
+	p.mark(windowAfter)
+	p.enter(resource.RolloutFinishing, "draining the old colour")
+}
+
+// unfit says why the new colour must not stay, or nothing. A rollback is never
+// rolled back, so nothing can be wrong with it that going back would mend.
+func (p *pass) unfit(fresh []*member) string {
+	if p.Rollout.Spec.RollbackOf != "" {
+		return ""
+	}
+	if bad := firstUnhealthy(fresh); bad != nil {
+		return p.complaint(bad)
+	}
+	return p.tooManyErrors()
+}
+
+// finishing waits for the old colour's drain, which belongs into the report.
+func (p *pass) finishing() {
+	p.serve(p.populateNew())
+	old := p.populateOld()
+	if p.standBy(old) {
+		p.settle(old)
+		p.end(resource.RolloutSucceeded, "")
+		return
+	}
+	if p.outOfTime() {
+		p.settle(old)
+		p.end(resource.RolloutFailed, "the new version serves, but the gateway did not confirm the drain of the old one")
+	}
+}
+
+// settle makes the new colour the set's own and keeps the old one warm. After a
+// rollback nobody wants the old one back: it is retired.
+func (p *pass) settle(old []*member) {
+	s, set := &p.Rollout.Status, &p.Set.Status
+	model := s.ToModel
+	set.Colour, set.Model, set.LastRollout = s.NewColour, &model, p.Rollout.Name
+	set.Previous = nil
+	if p.Rollout.Spec.RollbackOf != "" {
+		p.rememberBad(s.FromModel, "left by the rollback "+p.Rollout.Name)
+		return
+	}
+	if len(old) > 0 {
+		set.Previous = &resource.Previous{
+			Colour: s.OldColour, Model: s.FromModel, Rollout: p.Rollout.Name,
+			Until: p.Now.Add(s.Policy.KeepPrevious.Std()),
+		}
+	}
+}
+
+// rollingBack puts all traffic back and removes the new colour.
+func (p *pass) rollingBack() {
+	s := &p.Rollout.Status
+	p.serve(p.populateOld())
+	if !p.backConfirmed() {
+		return
+	}
+	fresh := p.newMembers()
+	if s.Outcome == resource.RolloutFailed && s.KeepFailed {
+		if p.standBy(fresh) {
+			p.keepToLookInto()
+		}
+		return
+	}
+	if p.retire(s.NewColour) || p.outOfTime() {
+		p.endBack()
+	}
+}
+
+// backConfirmed waits until the gateways route to the old colour again. When none
+// answers, the wait ends with the rollout: what they serve is not touched further.
+func (p *pass) backConfirmed() bool {
+	s := &p.Rollout.Status
+	if s.Shifted == nil || p.ShiftApplied {
+		return true
+	}
+	if p.until(s.Shifted.At.Add(confirmLimit)) {
+		s.Reason += "; the gateway did not confirm that traffic is back"
+		s.Outcome = resource.RolloutFailed
+		p.endBack()
+	}
+	p.again(drainPoll)
+	return false
+}
+
+func (p *pass) keepToLookInto() {
+	s := &p.Rollout.Status
+	p.Set.Status.Previous = &resource.Previous{
+		Colour: s.NewColour, Model: s.ToModel, Rollout: p.Rollout.Name,
+		Until: p.Now.Add(s.Policy.KeepPrevious.Std()), Failed: true,
+	}
+	p.endBack()
+}
+
+func (p *pass) endBack() {
+	s := &p.Rollout.Status
+	if s.MarkBad {
+		p.rememberBad(s.ToModel, s.Reason)
+	}
+	p.end(s.Outcome, s.Reason)
+}
+
+// goBack turns the rollout round. Before the shift the old colour still has all
+// the traffic; after it, it gets it back in the same write.
+func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string) {
+	s := &p.Rollout.Status
+	s.Outcome, s.MarkBad, s.Reason = outcome, markBad, reason
+	s.PausedUntil = nil
+	if s.Shifted == nil {
+		p.enter(resource.RolloutRollingBack, reason)
+		return
+	}
+	p.mark(windowAfter)
+	p.shift(p.populateOld(), p.newMembers(), resource.RolloutRollingBack, reason)
+}
+
+// fail is goBack for what went wrong by itself.
+func (p *pass) fail(reason string) {
+	s := &p.Rollout.Status
+	outcome := resource.RolloutRolledBack
+	if !s.RollbackOnFailure || p.Rollout.Spec.RollbackOf != "" {
+		outcome = resource.RolloutFailed
+	}
+	s.KeepFailed = !s.RollbackOnFailure
+	p.goBack(outcome, p.Rollout.Spec.RollbackOf == "", reason)
+}
+
+// complaint says what is wrong with an instance, and why if its record tells.
+func (p *pass) complaint(m *member) string {
+	text := "instance " + m.Name + " is Unhealthy"
+	for _, c := range m.Status.Conditions {
+		if c.Message != "" {
+			text += ": " + c.Message
+		}
+	}
+	if e := m.Status.LastExit; e != nil {
+		switch {
+		case e.Signal != "":
+			text += "; it last ended by " + e.Signal
+		case e.Code != nil:
+			text += fmt.Sprintf("; it last ended with exit code %d", *e.Code)
+		}
+	}
+	return strings.TrimSpace(text)
+}
+
+// keepServing is what the serving colour gets while nothing moves.
+func (p *pass) keepServing() { p.serve(p.populateOld()) }
+
+func (p *pass) populateOld() []*member {
+	s := &p.Rollout.Status
+	return p.populate(s.OldColour, s.FromModel, p.Set.Spec.Capacity)
+}
+
+func (p *pass) populateNew() []*member {
+	s := &p.Rollout.Status
+	return p.populate(s.NewColour, s.ToModel, p.Set.Spec.Capacity)
+}
+
+func (p *pass) newMembers() []*member { return p.colour(p.Rollout.Status.NewColour) }
+func (p *pass) oldMembers() []*member { return p.colour(p.Rollout.Status.OldColour) }

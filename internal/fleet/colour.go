@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// populate makes colour c have want instances of model: new ones are created, and
+// those leave that take no traffic yet, then the ones with the highest numbers
+// (Azure's Default rule without zones). It returns those that stay.
+func (p *pass) populate(c resource.Colour, model resource.Model, want int) []*member {
+	have := p.colour(c)
+	for range want - len(have) {
+		p.create(c, model)
+	}
+	if len(have) <= want {
+		return have
+	}
+	slices.SortStableFunc(have, func(a, b *member) int { return cmp.Compare(b.worth(), a.worth()) })
+	for _, m := range have[want:] {
+		p.takeOut(m)
+	}
+	return have[:want]
+}
+
+// worth is how much a scale-in would rather keep an instance: a set that shrinks
+// while it still grows must not lose one that serves for one that does not yet.
+func (m *member) worth() int {
+	switch {
+	case m.Status.Admission == resource.AdmissionInService:
+		return 2
+	case m.healthy():
+		return 1
+	}
+	return 0
+}
+
+func (p *pass) create(c resource.Colour, model resource.Model) {
+	n := p.Set.Status.NextInstance
+	p.Set.Status.NextInstance++
+	in := resource.Instance{Meta: resource.Meta{
+		Kind: resource.KindInstance,
+		Name: resource.InstanceName(p.Set.Name, n),
+	}}
+	in.Status = resource.InstanceStatus{
+		Set: p.Set.Name, Colour: c, Model: model, Version: model.Version,
+		Health: resource.HealthInitializing, Admission: resource.AdmissionOut,
+		Goal: resource.GoalRun, Phase: resource.InstancePending,
+		Placement: resource.Placement{Node: "local"},
+	}
+	p.plan.Create = append(p.plan.Create, in)
+}
+
+// serve lets those that are Healthy take traffic. One that already does stays: the
+// gateway knows by its own probes whether to pick it.
+func (p *pass) serve(list []*member) {
+	for _, m := range list {
+		if m.Status.Admission == resource.AdmissionInService || !m.healthy() {
+			continue
+		}
+		m.admit(resource.AdmissionInService)
+	}
+}
+
+// standBy drains those that take traffic. It reports whether all of them are out.
+func (p *pass) standBy(list []*member) bool {
+	out := true
+	for _, m := range list {
+		if !p.drained(m) {
+			out = false
+		}
+	}
+	return out
+}
+
+// drained moves an instance towards Out, which it only is once every gateway has
+// said so, and reports whether it is.
+func (p *pass) drained(m *member) bool {
+	switch m.Status.Admission {
+	case resource.AdmissionInService:
+		m.admit(resource.AdmissionDraining)
+		return false
+	case resource.AdmissionDraining:
+		d, known := p.Drains[m.Name]
+		if !known || d.Ended == "" {
+			p.again(drainPoll)
+			return false
+		}
+		m.admit(resource.AdmissionOut)
+		p.reportDrain(m.Name, d)
+	}
+	return true
+}
+
+// takeOut drains an instance and then deletes it.
+func (p *pass) takeOut(m *member) {
+	if p.drained(m) {
+		m.remove()
+	}
+}
+
+// retire drains and deletes all of a colour, and reports whether nothing is left of it.
+func (p *pass) retire(c resource.Colour) bool {
+	list := p.colour(c)
+	for _, m := range list {
+		p.takeOut(m)
+	}
+	return len(list) == 0 && !p.leaving(c)
+}
+
+func (p *pass) reportDrain(instance string, d Drain) {
+	if p.Rollout == nil {
+		return
+	}
+	r := &p.Rollout.Status.Report
+	r.Drains = append(r.Drains, resource.DrainReport{
+		Instance: instance, InFlight: d.InFlightAtStart, Ended: d.Ended,
+	})
+}
+
+func allHealthy(list []*member, want int) bool {
+	if len(list) < want {
+		return false
+	}
+	for _, m := range list {
+		if !m.healthy() {
+			return false
+		}
+	}
+	return true
+}
+
+// firstUnhealthy is the first instance that is Unhealthy or cannot be made, or nil.
+func firstUnhealthy(list []*member) *member {
+	for _, m := range list {
+		if m.Status.Health == resource.HealthUnhealthy {
+			return m
+		}
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+// Package fleet holds scale sets and rollouts: which instances there should be,
+// which of them take traffic, and how a set goes from one model to another.
+//
+// # What it promises
+//
+// Instances are only asked for here (a document with Goal, Admission and Model)
+// and made true by compute; traffic is only asked for here (Admission) and moved
+// by the gateways. fleet goes on when what it asked for is observed: health from
+// the Instance documents, confirmed routing and finished drains from Traffic.
+//
+// Nothing that took traffic is deleted before every gateway has said that its
+// drain is over. A rollout never takes an instance of the serving colour out
+// before all instances of the new one are Healthy, and it always ends: each
+// phase has a limit, and what runs out of time goes back.
+//
+// # States
+//
+// Pending → Starting → Shifting → Baking → Finishing → Succeeded is the good
+// way; any phase before Finishing may be Paused, and any may turn to RollingBack,
+// which ends in RolledBack, Cancelled or Failed. resource.CheckTransition has the
+// table and is asked on every write.
+//
+// # What a crash does
+//
+// All progress is in the ScaleSet and Rollout documents. Every step is one
+// transaction that writes the instances, the rollout and the set together, so a
+// crash leaves a step either not begun or done; the next start decides again
+// from what is stored and observed. Decide is a pure function of that.
+package fleet

@@ -1,0 +1,138 @@
+package fleet
+
+import (
+	"fmt"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Decide says what to write for a set now. It is pure: the same view gives the same plan.
+func Decide(v View) Plan {
+	p := newPass(v)
+	switch {
+	case p.Set.Status.Deleting != nil:
+		p.deleteSet()
+	case p.Rollout != nil:
+		p.blueGreen()
+	default:
+		p.steady()
+	}
+	p.standDownRecovered()
+	p.explain()
+	return p.finish()
+}
+
+// steady keeps the serving colour at its capacity, the kept one warm, and starts
+// what the spec asks for as soon as its image is there.
+func (p *pass) steady() {
+	set := &p.Set.Status
+	p.beginMissed()
+	if set.Model == nil {
+		return
+	}
+	p.serve(p.populate(set.Colour, *set.Model, p.Set.Spec.Capacity))
+	other := set.Colour.Other()
+	prev := set.Previous
+	switch {
+	case prev == nil:
+		p.retire(other)
+	case p.until(prev.Until):
+		if p.retire(other) {
+			set.Previous = nil
+		}
+	default:
+		p.standBy(p.populate(prev.Colour, prev.Model, p.Set.Spec.Capacity))
+	}
+}
+
+// beginMissed starts what the spec asks for when its image was not there before.
+func (p *pass) beginMissed() {
+	set := &p.Set.Status
+	if set.Model != nil && resource.FindCondition(set.Conditions, resource.ConditionImageNotFound) == nil {
+		return
+	}
+	model, err := resolve(p.Set, p.Versions)
+	if err != nil {
+		set.Conditions = resource.SetCondition(set.Conditions, resource.Condition{
+			Type: resource.ConditionImageNotFound, Status: true, Reason: "NotFound", Message: err.Error(), Since: p.Now,
+		})
+		return
+	}
+	set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionImageNotFound)
+	switch {
+	case set.Model == nil:
+		set.Model, set.Colour = &model, resource.Blue
+	case set.Model.Key() == model.Key(), isBad(set.BadModels, model) != nil,
+		p.Set.Spec.UpgradePolicy.Mode == resource.ModeManual:
+	default:
+		r := newRollout(&p.Set, model, p.Now)
+		p.Rollout = &r
+	}
+}
+
+// deleteSet ends the rollout, drains and deletes every instance, then the set.
+// Data folders go with it.
+func (p *pass) deleteSet() {
+	if r := p.Rollout; r != nil && !r.Status.Phase.Terminal() {
+		if r.Status.Phase == resource.RolloutRollingBack {
+			p.end(resource.RolloutCancelled, "the set is being deleted")
+		} else {
+			r.Status.Outcome = resource.RolloutCancelled
+			p.enter(resource.RolloutRollingBack, "the set is being deleted")
+		}
+	}
+	for _, m := range p.instances {
+		m.discard()
+		p.takeOut(m)
+	}
+	p.plan.Delete = len(p.instances) == 0 && p.Set.Status.Rollout == ""
+}
+
+// standDownRecovered takes traffic off instances that an older snapshot did not
+// know, once the set's own can take it. They go on running until a user decides.
+func (p *pass) standDownRecovered() {
+	if p.Set.Status.Deleting != nil || !allHealthy(p.colour(p.Set.Status.Colour), p.Set.Spec.Capacity) {
+		return
+	}
+	for _, m := range p.instances {
+		if m.recovered() && m.Status.Goal == resource.GoalRun {
+			p.drained(m)
+		}
+	}
+}
+
+// explain says plainly when spec and status differ, and why.
+func (p *pass) explain() {
+	set := &p.Set.Status
+	if set.Model == nil || matches(p.Set.Spec, *set.Model) {
+		set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionSpecNotRunning)
+		if set.Model != nil {
+			set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionImageNotFound)
+		}
+		return
+	}
+	reason, message := p.whyNotRunning()
+	set.Conditions = resource.SetCondition(set.Conditions, resource.Condition{
+		Type: resource.ConditionSpecNotRunning, Status: true, Reason: reason, Since: p.Now,
+		Message: fmt.Sprintf("the spec asks for %s, %s runs: %s", p.Set.Spec.Image, set.Model.Image, message),
+	})
+}
+
+func (p *pass) whyNotRunning() (reason, message string) {
+	set := &p.Set.Status
+	if set.Rollout != "" {
+		return "RolloutInProgress", "rollout " + set.Rollout + " is on its way"
+	}
+	if c := resource.FindCondition(set.Conditions, resource.ConditionImageNotFound); c != nil {
+		return "ImageNotFound", c.Message
+	}
+	for _, b := range set.BadModels {
+		if matches(p.Set.Spec, b.Model) {
+			return "KnownBad", fmt.Sprintf("rollout %s left it (%s); `drover rollout start %s --force` tries it again", b.Rollout, b.Reason, p.Set.Name)
+		}
+	}
+	if p.Set.Spec.UpgradePolicy.Mode == resource.ModeManual {
+		return "Manual", fmt.Sprintf("the mode is Manual; `drover rollout start %s` applies it", p.Set.Name)
+	}
+	return "NotStarted", fmt.Sprintf("its last rollout was called off; `drover rollout start %s` starts it again", p.Set.Name)
+}

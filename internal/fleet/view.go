@@ -1,0 +1,177 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// View is all that a decision about one set looks at.
+type View struct {
+	Now       time.Time
+	Set       resource.ScaleSet
+	Rollout   *resource.Rollout // the one that runs, or nil
+	Instances []resource.Instance
+	// Versions are the gallery's versions of the image that the spec names.
+	Versions []resource.ImageVersion
+	// ShiftApplied: every gateway has confirmed the rollout's last move of traffic.
+	ShiftApplied bool
+	// Drains are the gateways' answers about the Draining instances.
+	Drains map[string]Drain
+	// DrainTimeout is the longest of the balancers that serve the set.
+	DrainTimeout time.Duration
+	// Figures are nil when no gateway answers.
+	Figures *Figures
+}
+
+// Plan is what one decision writes, in one transaction.
+type Plan struct {
+	Set     resource.ScaleSet
+	Rollout *resource.Rollout // the running, ended or new one; nil: none
+	// Create are new instances; Change are existing ones with new Goal, Admission or Discard.
+	Create []resource.Instance
+	Change []resource.Instance
+	// Shifted: the rollout must carry the revision of these instance writes.
+	Shifted bool
+	// Delete: the set and its rollouts are to be deleted, nothing is left of it.
+	Delete bool
+	// Again is when to look again at the latest; 0: only when something changes.
+	Again time.Duration
+}
+
+// pass is one decision in the making: it works on its own copies.
+type pass struct {
+	View
+	plan      Plan
+	instances []*member
+}
+
+// member is an instance within a pass.
+type member struct {
+	resource.Instance
+	n       int
+	changed bool
+}
+
+func newPass(v View) *pass {
+	p := &pass{View: v}
+	p.Set.Status.Conditions = slices.Clone(v.Set.Status.Conditions)
+	if v.Rollout != nil {
+		p.Rollout = ownCopy(*v.Rollout)
+	}
+	for _, in := range v.Instances {
+		_, n, ok := resource.SplitInstanceName(in.Name)
+		if !ok {
+			continue
+		}
+		p.instances = append(p.instances, &member{Instance: in, n: n})
+		// Numbers are never used again, also when an older snapshot of the set was served.
+		p.Set.Status.NextInstance = max(p.Set.Status.NextInstance, n+1)
+	}
+	slices.SortFunc(p.instances, func(a, b *member) int { return a.n - b.n })
+	return p
+}
+
+// ownCopy copies what a pass changes in place, so that the view stays as it was seen.
+func ownCopy(r resource.Rollout) *resource.Rollout {
+	s := &r.Status
+	s.Report.Steps = slices.Clone(s.Report.Steps)
+	s.Report.Drains = slices.Clone(s.Report.Drains)
+	s.Marks = slices.Clone(s.Marks)
+	if s.Shifted != nil {
+		shift := *s.Shifted
+		s.Shifted = &shift
+	}
+	return &r
+}
+
+// finish collects what changed.
+func (p *pass) finish() Plan {
+	for _, m := range p.instances {
+		if m.changed {
+			p.plan.Change = append(p.plan.Change, m.Instance)
+		}
+	}
+	p.Set.Status.Instances = p.tally()
+	p.plan.Set, p.plan.Rollout = p.Set, p.Rollout
+	return p.plan
+}
+
+func (p *pass) tally() resource.Tally {
+	var t resource.Tally
+	for _, m := range p.instances {
+		if m.Status.Goal == resource.GoalDelete {
+			continue
+		}
+		t.Total++
+		if m.Status.Health == resource.HealthHealthy {
+			t.Healthy++
+		}
+		if m.Status.Admission == resource.AdmissionInService {
+			t.InService++
+		}
+	}
+	t.Total += len(p.plan.Create)
+	return t
+}
+
+// again asks for another look after d, if that is sooner than what was asked before.
+func (p *pass) again(d time.Duration) {
+	d = max(d, time.Millisecond)
+	if p.plan.Again == 0 || d < p.plan.Again {
+		p.plan.Again = d
+	}
+}
+
+// until asks for another look at t and reports whether t has come.
+func (p *pass) until(t time.Time) bool {
+	if !p.Now.Before(t) {
+		return true
+	}
+	p.again(t.Sub(p.Now))
+	return false
+}
+
+// colour are the instances of c that are meant to be, lowest number first.
+// Recovered ones are nobody's: a snapshot that is served did not know them.
+func (p *pass) colour(c resource.Colour) []*member {
+	var list []*member
+	for _, m := range p.instances {
+		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && !m.recovered() {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// leaving says whether some instance of c is still on its way out.
+func (p *pass) leaving(c resource.Colour) bool {
+	return slices.ContainsFunc(p.instances, func(m *member) bool {
+		return m.Status.Colour == c && m.Status.Goal == resource.GoalDelete && !m.recovered()
+	})
+}
+
+func (m *member) recovered() bool {
+	return resource.FindCondition(m.Status.Conditions, resource.ConditionRecovered) != nil
+}
+
+func (m *member) healthy() bool { return m.Status.Health == resource.HealthHealthy }
+
+func (m *member) admit(a resource.Admission) {
+	if m.Status.Admission != a {
+		m.Status.Admission, m.changed = a, true
+	}
+}
+
+func (m *member) remove() {
+	if m.Status.Goal != resource.GoalDelete {
+		m.Status.Goal, m.changed = resource.GoalDelete, true
+	}
+}
+
+func (m *member) discard() {
+	if !m.Status.Discard {
+		m.Status.Discard, m.changed = true, true
+	}
+}

@@ -1,0 +1,291 @@
+package fleet
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+	"pgregory.net/rapid"
+)
+
+// world is everything outside the decision, in virtual time: a store, a compute
+// that starts and crashes processes, and a gateway that lags, drains and dies.
+type world struct {
+	t         *rapid.T
+	now       time.Time
+	revision  int64
+	set       resource.ScaleSet
+	rollouts  map[string]resource.Rollout
+	instances map[string]*process
+	versions  []resource.ImageVersion
+	faults    map[string]fault // by version
+
+	applied     int64 // the revision that the gateway routes by
+	gatewayDown time.Time
+	incarnation int
+	routed      map[string]resource.Admission // what the gateway knows
+	draining    map[string]time.Time          // ends at
+	everServed  map[string]bool
+	calm        bool // nothing goes wrong any more
+	rand        *rand.Rand
+}
+
+// fault is how a version behaves.
+type fault struct {
+	never   bool // never becomes Healthy
+	serving bool // becomes Unhealthy once it has traffic
+	errors  bool // answers 5xx
+}
+
+type process struct {
+	resource.Instance
+	readyAt, goneAt time.Time
+	sickUntil       time.Time
+}
+
+func newWorld(t *rapid.T, capacity int) *world {
+	w := &world{
+		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), rollouts: map[string]resource.Rollout{},
+		instances: map[string]*process{}, faults: map[string]fault{}, routed: map[string]resource.Admission{},
+		draining: map[string]time.Time{}, everServed: map[string]bool{},
+		rand: rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))),
+	}
+	w.set.Kind, w.set.Name = resource.KindScaleSet, "web"
+	w.set.Spec = resource.ScaleSetSpec{Image: "web:1.0.0", Capacity: capacity, UpgradePolicy: resource.UpgradePolicy{
+		Mode: resource.ModeBlueGreen, RollbackOnFailure: true,
+		BlueGreen: resource.BlueGreenPolicy{
+			StartTimeout: resource.Duration(time.Minute), BakeTime: resource.Duration(5 * time.Second),
+			KeepPrevious: resource.Duration(time.Minute), MaxErrorRate: 5, MinRequests: 50,
+		},
+	}}
+	w.publish("1.0.0", fault{})
+	return w
+}
+
+func (w *world) publish(version string, f fault) {
+	v := resource.ImageVersion{}
+	v.Kind, v.Name = resource.KindImageVersion, "web:"+version
+	v.Status.Digest = "sha256:" + fmt.Sprintf("%064x", len(w.versions)+1)
+	w.versions = append(w.versions, v)
+	w.faults[version] = f
+}
+
+func (w *world) view() View {
+	v := View{Now: w.now, Set: w.set, Versions: w.versions, Drains: map[string]Drain{}, DrainTimeout: 10 * time.Second}
+	if name := w.set.Status.Rollout; name != "" {
+		r := w.rollouts[name]
+		v.Rollout = &r
+		if s := r.Status.Shifted; s != nil {
+			v.ShiftApplied = w.applied >= s.Revision
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.instances)) {
+		v.Instances = append(v.Instances, w.instances[name].Instance)
+		if end, ok := w.draining[name]; ok && w.gatewayUp() {
+			d := Drain{InFlightAtStart: 1}
+			if !w.now.Before(end) {
+				d.Ended = resource.DrainIdle
+			}
+			v.Drains[name] = d
+		}
+	}
+	if w.gatewayUp() {
+		v.Figures = w.figures()
+	}
+	return v
+}
+
+func clone[S, T any](o resource.Object[S, T]) resource.Object[S, T] {
+	d, err := o.Document()
+	if err != nil {
+		panic(err)
+	}
+	c, err := resource.From[S, T](d)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func (w *world) gatewayUp() bool { return w.now.After(w.gatewayDown) }
+
+// figures make every second of traffic 100 requests to each version in service.
+func (w *world) figures() *Figures {
+	n := uint64(w.now.Unix()%100000) * 100
+	f := &Figures{Incarnation: fmt.Sprint(w.incarnation), ByVersion: map[string]resource.Counters{}}
+	for version, fault := range w.faults {
+		c := resource.Counters{Requests: n}
+		if fault.errors {
+			c.Errors = n / 2
+		}
+		f.ByVersion[version] = c
+	}
+	return f
+}
+
+// decide writes one plan, checking what must hold of every write.
+func (w *world) decide() (again time.Duration) {
+	before := w.view()
+	plan := Decide(before)
+	if !plan.changes(before) {
+		return plan.Again
+	}
+	w.checkPlan(before, plan)
+	if plan.Delete {
+		w.t.Fatal("the set was deleted, nobody asked for it")
+	}
+	var shift int64
+	for _, in := range plan.Create {
+		w.revision++
+		in.Revision, shift = w.revision, w.revision
+		w.instances[in.Name] = &process{Instance: in, readyAt: w.now.Add(w.seconds(0, 8))}
+	}
+	for _, in := range plan.Change {
+		w.revision++
+		p := w.instances[in.Name]
+		p.Revision, shift = w.revision, w.revision
+		p.Status.Admission, p.Status.Goal = in.Status.Admission, in.Status.Goal
+		if in.Status.Goal == resource.GoalDelete {
+			p.goneAt = w.now.Add(w.seconds(0, 3))
+		}
+	}
+	if r := plan.Rollout; r != nil {
+		if plan.Shifted {
+			r.Status.Shifted.Revision = shift
+		}
+		w.rollouts[r.Name] = *r
+	}
+	w.revision++
+	w.set = plan.Set
+	return plan.Again
+}
+
+// checkPlan holds the laws against a write.
+func (w *world) checkPlan(before View, plan Plan) {
+	stored := before.Rollout
+	if stored != nil {
+		if err := resource.CheckTransition(stored.Status.Phase, plan.Rollout.Status.Phase); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	serving := map[string]bool{}
+	for _, in := range before.Instances {
+		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
+	}
+	was := count(serving)
+	for _, in := range plan.Change {
+		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
+		if in.Status.Goal != resource.GoalDelete || w.instances[in.Name].Status.Goal == resource.GoalDelete {
+			continue
+		}
+		if w.routed[in.Name] == resource.AdmissionInService {
+			w.t.Fatalf("%s is deleted while the gateway sends it requests", in.Name)
+		}
+		if end, busy := w.draining[in.Name]; busy && w.now.Before(end) {
+			w.t.Fatalf("%s is deleted before its drain has ended", in.Name)
+		}
+	}
+	if now := count(serving); now < min(was, plan.Set.Spec.Capacity) {
+		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
+	}
+}
+
+func count(m map[string]bool) (n int) {
+	for _, yes := range m {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+// live moves compute and the gateway on by d.
+func (w *world) live(d time.Duration) {
+	w.now = w.now.Add(d)
+	for name, p := range w.instances {
+		if p.Status.Goal == resource.GoalDelete && !w.now.Before(p.goneAt) {
+			delete(w.instances, name)
+			w.revision++
+			continue
+		}
+		if h := w.health(p); h != p.Status.Health {
+			p.Status.Health = h
+			w.revision++
+			p.Revision = w.revision
+		}
+	}
+	if w.gatewayUp() && (w.calm || w.rand.IntN(4) > 0) {
+		w.route()
+	}
+}
+
+func (w *world) health(p *process) resource.Health {
+	f := w.faults[p.Status.Version]
+	switch {
+	case w.now.Before(p.readyAt) && p.Status.Health == resource.HealthInitializing:
+		return resource.HealthInitializing
+	case f.never, w.now.Before(p.sickUntil), f.serving && w.everServed[p.Name]:
+		return resource.HealthUnhealthy
+	}
+	return resource.HealthHealthy
+}
+
+// route is a gateway that takes the newest snapshot.
+func (w *world) route() {
+	w.applied = w.revision
+	for name := range w.routed {
+		if w.instances[name] == nil {
+			delete(w.routed, name)
+			delete(w.draining, name)
+		}
+	}
+	for name, p := range w.instances {
+		now := p.Status.Admission
+		if now == resource.AdmissionInService {
+			w.everServed[name] = true
+			delete(w.draining, name)
+		}
+		if _, draining := w.draining[name]; now == resource.AdmissionDraining && !draining {
+			w.draining[name] = w.now.Add(w.seconds(0, 10))
+		}
+		w.routed[name] = now
+	}
+}
+
+// killGateway loses its memory: nothing is in flight in the next one.
+func (w *world) killGateway() {
+	w.gatewayDown = w.now.Add(w.seconds(0, 20))
+	w.incarnation++
+	clear(w.draining)
+}
+
+// seconds are random, from one drawn seed: thousands of draws could not be shrunk.
+func (w *world) seconds(lo, hi int) time.Duration {
+	return time.Duration(lo*10+w.rand.IntN((hi-lo)*10+1)) * 100 * time.Millisecond
+}
+
+// settle runs without further faults until nothing has changed for three minutes
+// and no rollout runs, or the limit. A wait that the decision itself named is
+// skipped, as a timer would.
+func (w *world) settle(limit time.Duration) {
+	w.calm = true
+	defer func() { w.calm = false }()
+	quiet := w.now
+	for end := w.now.Add(limit); w.now.Before(end); {
+		before, step := w.revision, 500*time.Millisecond
+		again := w.decide()
+		if w.revision == before && w.now.Sub(quiet) > 30*time.Second {
+			step = max(step, again)
+		}
+		w.live(step)
+		if w.revision != before {
+			quiet = w.now
+		}
+		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" {
+			return
+		}
+	}
+}
