@@ -109,7 +109,7 @@ func (c *cli) watchGone(ctx context.Context, cl *client.Client, kind resource.Ki
 	if len(waiting) == 0 {
 		return nil
 	}
-	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, From: from, Interrupted: c.interrupted()}) {
+	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, From: from, Interrupted: interrupted(c.Stderr)}) {
 		if err != nil {
 			return fmt.Errorf("wait for the end of %s: %w; the deletion goes on", count(len(waiting), "deletion"), err)
 		}

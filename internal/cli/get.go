@@ -84,7 +84,7 @@ func (c *cli) show(ctx context.Context, cl *client.Client, o getOptions, kind re
 	if err := rows.begin(list.Items); err != nil {
 		return err
 	}
-	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, Filter: f, From: list, Interrupted: c.interrupted()}) {
+	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, Filter: f, From: list, Interrupted: interrupted(c.Stderr)}) {
 		if err == nil {
 			err = rows.change(change)
 		}

@@ -102,11 +102,11 @@ func (p *rowPrinter) line(cells []string) error {
 }
 
 // interrupted tells the user once that the server is gone, however often it is tried again.
-func (c *cli) interrupted() func(error) {
+func interrupted(w io.Writer) func(error) {
 	var last time.Time
 	return func(err error) {
 		if time.Since(last) > 10*time.Second {
-			fmt.Fprintf(c.Stderr, "drover: %s; trying again\n", oneLine(err.Error()))
+			fmt.Fprintf(w, "drover: %s; trying again\n", oneLine(err.Error()))
 		}
 		last = time.Now()
 	}

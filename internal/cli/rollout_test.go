@@ -50,7 +50,7 @@ func TestRolloutStartWatch(t *testing.T) {
 	out, errs, done := watched(t.Context(), w, "rollout", "start", "hello", "--image", "hello:2.0.0", "--watch")
 	waitFor(t, out, "rollout/hello-1 started: hello:1.0.0 → hello:2.0.0, BlueGreen\n")
 	put(w, instance("hello_1", resource.Green, "2.0.0", resource.HealthInitializing, resource.AdmissionOut))
-	waitFor(t, out, "Pending · blue 1.0.0: 1 healthy, 1 in service of 1 · green 2.0.0: 0 healthy, 0 in service of 1\n")
+	waitFor(t, out, "Pending · blue 1.0.0: 1 of 1 in service, 1 healthy · green 2.0.0: 0 of 1 in service, 0 healthy\n")
 	w.stop() // the server is killed, and comes back
 	waitFor(t, errs, "trying again")
 	advance(w, "hello-1", resource.RolloutBaking, "")

@@ -60,12 +60,13 @@ func (v rolloutView) generations() []generation {
 	})
 }
 
-func (g generation) String() string {
-	text := fmt.Sprintf("%s %s: %d healthy, %d in service", g.colour, g.version, g.healthy, g.serving)
+func (g generation) title() string { return string(g.colour) + " " + g.version }
+
+func (g generation) state() string {
+	text := fmt.Sprintf("%d of %d in service, %d healthy", g.serving, g.total, g.healthy)
 	if g.draining > 0 {
 		text += fmt.Sprintf(", %d draining", g.draining)
 	}
-	text += fmt.Sprintf(" of %d", g.total)
 	if g.restarts > 0 {
 		text += fmt.Sprintf(" (%s)", count(g.restarts, "restart"))
 	}
@@ -82,19 +83,31 @@ func (v rolloutView) phaseText() string {
 	if st.Reason != "" {
 		text += ": " + oneLine(st.Reason)
 	}
+	if len(st.Weights) > 0 {
+		text += " · traffic " + weightsText(st.Weights)
+	}
 	return text
+}
+
+// weightsText is the share of traffic that each version gets.
+func weightsText(weights map[string]float64) string {
+	var parts []string
+	for _, version := range slices.Sorted(maps.Keys(weights)) {
+		parts = append(parts, version+" "+resource.Percent(weights[version]).String())
+	}
+	return strings.Join(parts, ", ")
 }
 
 // plainProgress prints a line for every change that can be seen in it.
 type plainProgress struct {
-	w    io.Writer
-	last string
+	w, errors io.Writer
+	last      string
 }
 
 func (p *plainProgress) show(v rolloutView) {
 	parts := []string{v.phaseText()}
 	for _, g := range v.generations() {
-		parts = append(parts, g.String())
+		parts = append(parts, g.title()+": "+g.state())
 	}
 	line := strings.Join(parts, " · ")
 	if line == p.last {
@@ -104,11 +117,14 @@ func (p *plainProgress) show(v rolloutView) {
 	fmt.Fprintf(p.w, "%s  %s\n", time.Now().Format(time.TimeOnly), line)
 }
 
+func (p *plainProgress) notices() io.Writer { return p.errors }
+
 func (p *plainProgress) stop() {}
 
 // bars draws a line for the phase and a bar for each colour, and draws them
 // again in place. The bars show the share of a colour's instances in service.
 type bars struct {
+	width    int
 	progress *mpb.Progress
 	phase    *mpb.Bar
 	byColour map[resource.Colour]*mpb.Bar
@@ -120,6 +136,7 @@ type bars struct {
 
 func newBars(w io.Writer, width int) *bars {
 	b := &bars{
+		width:    width,
 		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(min(width, 100)), mpb.WithAutoRefresh()),
 		byColour: map[resource.Colour]*mpb.Bar{}, texts: map[resource.Colour]generation{},
 	}
@@ -131,16 +148,19 @@ func (b *bars) phaseLine(decor.Statistics) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ro := b.view.rollout
-	return fmt.Sprintf("%s  %s  %s", ro.Name, b.view.phaseText(), took(ro, time.Now()))
+	line := []rune(fmt.Sprintf("%s  %s  %s", ro.Name, took(ro, time.Now()), b.view.phaseText()))
+	return string(line[:min(len(line), b.width-1)]) // a line that wraps can't be drawn over
 }
+
+func (b *bars) notices() io.Writer { return b.progress }
 
 func (b *bars) show(v rolloutView) {
 	generations := v.generations()
 	b.mu.Lock()
 	v.instances = nil // the caller's map goes on changing
 	b.view = v
-	for colour := range b.texts {
-		b.texts[colour] = generation{colour: colour}
+	for colour, g := range b.texts {
+		b.texts[colour] = generation{colour: colour, version: g.version}
 	}
 	for _, g := range generations {
 		b.texts[g.colour] = g
@@ -159,13 +179,15 @@ func (b *bars) show(v rolloutView) {
 
 // add makes a colour's bar. Its total is set later, without making it complete: a bar may go back.
 func (b *bars) add(colour resource.Colour) *mpb.Bar {
-	return b.progress.New(0, mpb.BarStyle().Lbound("[").Rbound("]"),
-		mpb.PrependDecorators(decor.Name(string(colour), decor.WC{W: 6, C: decor.DindentRight})),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+	text := func(part func(generation) string) decor.Decorator {
+		return decor.Any(func(decor.Statistics) string {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			return b.texts[colour].String()
-		})))
+			return part(b.texts[colour])
+		}, decor.WCSyncSpaceR)
+	}
+	return b.progress.New(0, mpb.BarStyle(), mpb.BarWidth(20),
+		mpb.PrependDecorators(text(generation.title)), mpb.AppendDecorators(text(generation.state)))
 }
 
 func (b *bars) stop() {

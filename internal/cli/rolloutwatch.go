@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ type rolloutView struct {
 // progress shows a rollout while it runs.
 type progress interface {
 	show(rolloutView)
+	// notices takes what else is to be said meanwhile.
+	notices() io.Writer
 	// stop takes away what is only of use while it moves.
 	stop()
 }
@@ -27,11 +30,11 @@ type progress interface {
 // watchRollout shows a rollout until it has ended, prints its report, and fails
 // unless it ended as wanted. Ctrl-C only ends the watching.
 func (c *cli) watchRollout(ctx context.Context, cl *client.Client, ro resource.Rollout, want resource.RolloutPhase) error {
-	var show progress = &plainProgress{w: c.Stdout}
+	var show progress = &plainProgress{w: c.Stdout, errors: c.Stderr}
 	if width, ok := terminal(c.Stdout); ok {
 		show = newBars(c.Stdout, width)
 	}
-	ended, err := followRollout(ctx, cl, ro, show, c.interrupted())
+	ended, err := followRollout(ctx, cl, ro, show, interrupted(show.notices()))
 	show.stop()
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped watching: the rollout goes on; `drover rollout status %s --watch` watches it again", ro.Name)

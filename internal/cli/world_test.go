@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/droverhq/drover/internal/api"
 	"github.com/droverhq/drover/internal/resource"
@@ -36,7 +39,6 @@ type world struct {
 	server   *http.Server
 	downs    int
 	requests []string // METHOD path Authorization
-	log      io.Reader
 	backup   []byte
 }
 
@@ -99,6 +101,7 @@ func (w *world) handler() http.Handler {
 		Store: w.store, Authenticator: fakeAuth{}, Tokens: fakeTokens{w.store}, Fleet: fleet, Logs: w, System: w,
 		Logger: slog.New(slog.DiscardHandler), Version: "1.2.3",
 		Writers:  map[string]api.Writer{resource.KindScaleSet: fleet},
+		Registry: registry.New(registry.Logger(log.New(io.Discard, "", 0))),
 		Deleters: map[string]api.Deleter{resource.KindScaleSet: fleet, resource.KindToken: fleet},
 	})
 	if err != nil {
@@ -121,17 +124,14 @@ func (w *world) Backup(_ context.Context, out io.Writer) error {
 	return err
 }
 func (w *world) Down(context.Context) error { w.downs++; return nil }
-func (w *world) Logs(ctx context.Context, _ string, o api.LogOptions) (io.ReadCloser, error) {
-	if !o.Follow {
-		return io.NopCloser(strings.NewReader(fmt.Sprintf("tail %d\n", o.Tail))), nil
+func (w *world) Logs(ctx context.Context, _ string, tail int, follow bool, out io.Writer) error {
+	if !follow {
+		_, err := fmt.Fprintf(out, "tail %d\n", tail)
+		return err
 	}
-	r, pipe := io.Pipe()
-	go func() {
-		io.WriteString(pipe, "first line\n")
-		<-ctx.Done()
-		pipe.Close()
-	}()
-	return r, nil
+	_, err := io.WriteString(out, "first line\n")
+	<-ctx.Done()
+	return err
 }
 
 // put writes an object as the server's subsystems do.
