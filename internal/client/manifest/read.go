@@ -113,15 +113,16 @@ func (r *reading) source(file string, in io.Reader) {
 		r.fail(file, errors.New("is not UTF-8 text"))
 		return
 	}
+	before := len(r.documents) + len(r.problems)
 	roots, errs := parse(file, bytes.TrimPrefix(data, []byte("\ufeff")))
 	for _, err := range errs {
 		r.fail(file, err)
 	}
-	if len(roots)+len(errs) == 0 {
-		r.fail(file, errors.New("has no documents"))
-	}
 	for _, root := range roots {
 		r.roots(file, root)
+	}
+	if len(r.documents)+len(r.problems) == before {
+		r.fail(file, errors.New("has no documents"))
 	}
 }
 

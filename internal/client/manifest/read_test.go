@@ -176,6 +176,7 @@ func TestReadRefuses(t *testing.T) {
 		"JSON cut off":        {"a.json", "{\"a\": 1,\n", "a.json:2: not JSON: unexpected EOF"},
 		"JSON deep":           {"a.json", strings.Repeat(`[`, 200) + strings.Repeat(`]`, 200), "nested more than 64 deep"},
 		"no document":         {"a.yaml", "# nothing\n---\n", "a.yaml: has no documents"},
+		"empty list":          {"a.yaml", "items: []\n", "a.yaml: has no documents"},
 		"empty":               {"a.json", "", "a.json: has no documents"},
 		"text":                {"a.yaml", "a: 1\n---\njust text\n", "a.yaml:3: expected a document with kind, name and spec, not text"},
 		"list in a list":      {"a.yaml", "- a: 1\n- - b\n", "a.yaml:2: expected a document with kind, name and spec, not a list"},
