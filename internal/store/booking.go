@@ -130,8 +130,5 @@ func (tx *Tx) holderOf(pool string, n int) string {
 			return holder
 		}
 	}
-	if p := tx.below.memory.bookings[pool]; p != nil {
-		return p.holders[n]
-	}
-	return ""
+	return tx.below.memory.holderOf(poolNumber{pool, n})
 }

@@ -21,6 +21,7 @@ type disk struct {
 	space    *space
 	witness  *witness
 	seen     sqlite.Head  // by the witness, when it was opened
+	blind    bool         // the witness could not tell
 	file     *sqlite.File // nil: it could not be opened again after a failure
 	head     sqlite.Head  // of the file
 	recovery *Recovery
@@ -65,8 +66,12 @@ func (d *disk) prepare() (err error) {
 	if d.space, err = openSpace(d.dir, d.path("reserve"), d.log); err != nil {
 		return err
 	}
-	if d.witness, d.seen, err = openWitness(d.path("witness")); err != nil {
+	var seen *sqlite.Head
+	if d.witness, seen, err = openWitness(d.path("witness")); err != nil {
 		return err
+	}
+	if d.blind = seen == nil; !d.blind {
+		d.seen = *seen
 	}
 	d.recovery, err = readRecovery(d.report())
 	return err
@@ -118,7 +123,7 @@ func (d *disk) isNew() bool {
 			return false
 		}
 	}
-	return d.seen == sqlite.Head{}
+	return d.blind || d.seen == sqlite.Head{}
 }
 
 // install makes c the database.
@@ -126,9 +131,7 @@ func (d *disk) install(ctx context.Context, c sqlite.Contents) (sqlite.Contents,
 	if err := sqlite.Create(ctx, d.database(), c); err != nil {
 		return c, err
 	}
-	var err error
-	d.file, err = sqlite.Open(ctx, d.database())
-	return c, err
+	return d.load(ctx)
 }
 
 // saved is the revision of the newest snapshot.

@@ -19,7 +19,9 @@ func decode(c sqlite.Contents) (*memory, error) {
 		if err := json.Unmarshal(r.Body, &d); err != nil {
 			return nil, fmt.Errorf("decode %s %s: %w", r.Kind, r.Name, err)
 		}
-		m.put(newEntry(d))
+		e := newEntry(d)
+		e.checksum = r.Checksum()
+		m.put(e)
 	}
 	for _, b := range c.Bookings {
 		m.book(poolNumber{b.Pool, int(b.Number)}, b.Holder)
@@ -55,11 +57,17 @@ func (b *batch) encode() (sqlite.Batch, error) {
 			if row, err = encodeEntry(e); err != nil {
 				return out, err
 			}
+			e.checksum = row.Checksum()
+		}
+		if old := b.memory.get(k); old != nil {
+			row.Replaces = old.checksum
 		}
 		out.Documents = append(out.Documents, row)
 	}
 	for n, holder := range b.writes.holders {
-		out.Bookings = append(out.Bookings, sqlite.Booking{Pool: n.pool, Number: int64(n.number), Holder: holder})
+		out.Bookings = append(out.Bookings, sqlite.Booking{
+			Pool: n.pool, Number: int64(n.number), Holder: holder, Replaces: b.memory.holderOf(n),
+		})
 	}
 	return out, nil
 }

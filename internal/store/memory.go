@@ -14,8 +14,9 @@ type key struct{ kind, name string }
 
 // entry is a document in memory. Once others can see it, it never changes.
 type entry struct {
-	doc   resource.Document
-	owner string
+	doc      resource.Document
+	owner    string
+	checksum int64 // of its row; known before others can see it
 }
 
 func newEntry(d resource.Document) *entry {
@@ -132,6 +133,13 @@ func (m *memory) apply(l *layer) {
 	for n, holder := range l.holders {
 		m.book(n, holder)
 	}
+}
+
+func (m *memory) holderOf(n poolNumber) string {
+	if p := m.bookings[n.pool]; p != nil {
+		return p.holders[n.number]
+	}
+	return ""
 }
 
 // book records that holder has the number, or, when holder is empty, that nobody has.

@@ -40,11 +40,12 @@ func (r *Recovery) String() string {
 	fmt.Fprintf(&b, "the store was repaired at %s: %s", r.At.Format(time.RFC3339), r.Reason)
 	if len(r.SetAside) > 0 {
 		fmt.Fprintf(&b, "; set aside: %s", strings.Join(r.SetAside, ", "))
-		if r.Snapshot != "" {
-			fmt.Fprintf(&b, "; served: the snapshot of %s at revision %d", r.SnapshotTime.Format(time.RFC3339), r.SnapshotRevision)
-		} else {
-			b.WriteString("; no snapshot could be read, the store began empty")
-		}
+	}
+	switch {
+	case r.Snapshot != "":
+		fmt.Fprintf(&b, "; served: the snapshot of %s at revision %d", r.SnapshotTime.Format(time.RFC3339), r.SnapshotRevision)
+	case r.MissingAfter == 0:
+		b.WriteString("; no snapshot could be read: the store began empty")
 	}
 	if len(r.Rows) > 0 {
 		fmt.Fprintf(&b, "; rows set aside: %s", strings.Join(r.Rows, ", "))
@@ -90,7 +91,7 @@ func moveAside(path, dir string, at time.Time) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	name := strings.TrimSuffix(filepath.Base(path), ".db") + "-" + at.UTC().Format("20060102T150405.000000000Z") + ".db"
+	name := asideName(path, at)
 	var moved []string
 	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
 		to := filepath.Join(dir, name+suffix)
@@ -104,4 +105,25 @@ func moveAside(path, dir string, at time.Time) ([]string, error) {
 		moved = append(moved, to)
 	}
 	return moved, errors.Join(sqlite.SyncDir(dir), sqlite.SyncDir(filepath.Dir(path)))
+}
+
+func asideName(path string, at time.Time) string {
+	return strings.TrimSuffix(filepath.Base(path), ".db") + "-" + at.UTC().Format("20060102T150405.000000000Z") + ".db"
+}
+
+// keepLog copies the WAL into dir, for whoever wants to look: a database that
+// goes on being used will write over it.
+func keepLog(path, dir string, at time.Time) ([]string, error) {
+	log, err := os.ReadFile(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(log) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	to := filepath.Join(dir, asideName(path, at)+"-wal")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return []string{to}, sqlite.WriteFile(to, log)
 }

@@ -27,6 +27,9 @@ func (d *disk) examine(ctx context.Context, c sqlite.Contents) (sqlite.Contents,
 	r := &Recovery{At: time.Now().UTC(), MissingAfter: c.Head.Revision, LastKnown: lastKnown(c.Head.Revision, d.seen.Revision, list)}
 	if r.LastKnown > c.Head.Revision || d.seen.Sequence > c.Head.Sequence {
 		r.Reason = "the database has lost the end of its log: it is older than what was acknowledged"
+		if r.SetAside, err = keepLog(d.database(), d.damaged(), r.At); err != nil {
+			return c, err
+		}
 	}
 	if len(c.Damaged) > 0 {
 		r.Reason = join(r.Reason, "single rows have a wrong checksum")
@@ -34,7 +37,7 @@ func (d *disk) examine(ctx context.Context, c sqlite.Contents) (sqlite.Contents,
 			r.Rows = append(r.Rows, row.String())
 		}
 	}
-	if r.Reason == "" && !c.Head.Copied {
+	if r.Reason == "" && !c.Head.Copied && !d.blind {
 		return c, nil
 	}
 	return d.raise(ctx, c, r)
@@ -44,17 +47,17 @@ func (d *disk) examine(ctx context.Context, c sqlite.Contents) (sqlite.Contents,
 // without the rows that are damaged.
 func (d *disk) raise(ctx context.Context, c sqlite.Contents, r *Recovery) (sqlite.Contents, error) {
 	r.Revision = r.LastKnown + revisionMargin
-	if r.Reason != "" { // else it is a backup that was restored, which is no damage
-		if err := d.tell(r); err != nil {
-			return c, err
-		}
-	}
-	if err := d.file.SetAside(ctx, c.Damaged, r.At); err != nil {
+	if r.Reason == "" { // it is a restored backup, or without a witness: no damage
+		d.log.Warn("the database may be an older copy: revisions go on higher up", "from", c.Head.Revision, "to", r.Revision)
+	} else if err := d.tell(r); err != nil {
 		return c, err
 	}
-	c.Damaged = nil
-	c.Head = sqlite.Head{Revision: r.Revision, Sequence: max(d.seen.Sequence, c.Head.Sequence) + 1}
-	return c, d.file.Commit(sqlite.Batch{Head: c.Head})
+	h := sqlite.Head{Revision: r.Revision, Sequence: max(d.seen.Sequence, c.Head.Sequence) + 1}
+	if err := d.file.Raise(ctx, h, c.Damaged, r.At); err != nil {
+		return c, fmt.Errorf("repair the database: %w", err)
+	}
+	c.Head, c.Damaged = h, nil
+	return c, nil
 }
 
 // fallBack sets the database aside and puts the newest readable snapshot in its

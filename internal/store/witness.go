@@ -21,22 +21,22 @@ type witness struct {
 
 const witnessSize = 20 // revision, sequence, checksum
 
-// openWitness also returns what it has seen; nothing if it cannot be believed.
-func openWitness(path string) (*witness, sqlite.Head, error) {
+// openWitness also returns what it has seen, or nil if that cannot be known.
+func openWitness(path string) (*witness, *sqlite.Head, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, sqlite.Head{}, err
+		return nil, nil, err
 	}
 	var record [witnessSize]byte
 	if _, err := f.ReadAt(record[:], 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, sqlite.Head{}, errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, f.Close())
 	}
-	seen := sqlite.Head{
+	seen := &sqlite.Head{
 		Revision: int64(binary.BigEndian.Uint64(record[:8])),
 		Sequence: int64(binary.BigEndian.Uint64(record[8:16])),
 	}
 	if binary.BigEndian.Uint32(record[16:]) != crc32.ChecksumIEEE(record[:16]) {
-		seen = sqlite.Head{}
+		seen = nil
 	}
 	return &witness{f}, seen, nil
 }

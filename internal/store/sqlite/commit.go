@@ -2,26 +2,39 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
 // Commit writes the batch in one transaction. When it returns nil the batch is
-// on disk; after an error the file must be closed and opened again, which tells
-// whether the batch is in it.
+// on disk; after an error the file must be closed and opened again, and Head then
+// tells whether the batch is in it.
 func (f *File) Commit(b Batch) error {
 	// A commit is never interrupted: whoever waits for it has been promised an answer.
 	ctx := context.Background()
-	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	return f.transact(ctx, func() error { return f.write(ctx, b) })
+}
+
+// transact runs fn in a transaction. What fn made of head and total holds only
+// when that was committed.
+func (f *File) transact(ctx context.Context, fn func() error) error {
+	head, total := f.head, f.total
+	err := f.exec(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		if err = fn(); err == nil {
+			err = f.exec(ctx, "COMMIT")
+		}
 	}
-	if err := f.write(ctx, b); err != nil {
-		_, rollback := f.conn.ExecContext(ctx, "ROLLBACK")
-		return errors.Join(err, rollback)
+	if err != nil {
+		f.head, f.total = head, total
+		// It fails when there is no transaction any more, which is what it is for.
+		_, _ = f.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
-	if _, err := f.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		_, rollback := f.conn.ExecContext(ctx, "ROLLBACK")
-		return errors.Join(fmt.Errorf("commit: %w", err), rollback)
+	return err
+}
+
+func (f *File) exec(ctx context.Context, sql string) error {
+	if _, err := f.conn.ExecContext(ctx, sql); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
 }
@@ -37,6 +50,7 @@ func (f *File) write(ctx context.Context, b Batch) error {
 			return fmt.Errorf("write booking %d of %s: %w", n.Number, n.Pool, err)
 		}
 	}
+	f.total += b.gain()
 	return f.writeHead(ctx, b.Head)
 }
 
@@ -45,7 +59,7 @@ func (f *File) writeDocument(ctx context.Context, r Row) error {
 		_, err := f.deleteDocument.ExecContext(ctx, r.Kind, r.Name)
 		return err
 	}
-	_, err := f.putDocument.ExecContext(ctx, r.Kind, r.Name, r.Revision, string(r.Body), r.checksum())
+	_, err := f.putDocument.ExecContext(ctx, r.Kind, r.Name, r.Revision, string(r.Body), r.Checksum())
 	return err
 }
 
@@ -59,9 +73,10 @@ func (f *File) writeBooking(ctx context.Context, b Booking) error {
 }
 
 func (f *File) writeHead(ctx context.Context, h Head) error {
-	if _, err := f.putHead.ExecContext(ctx, h.Revision, h.Sequence, asInt(h.Copied), h.checksum()); err != nil {
-		return fmt.Errorf("write the head revision: %w", err)
+	if _, err := f.putHead.ExecContext(ctx, h.Revision, h.Sequence, asInt(h.Copied), f.total, h.checksum(f.total)); err != nil {
+		return fmt.Errorf("write the head: %w", err)
 	}
+	f.head = h
 	return nil
 }
 

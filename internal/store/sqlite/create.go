@@ -54,14 +54,9 @@ func writeWhole(ctx context.Context, path string, c Contents) (err error) {
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
-	if _, err := f.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	if err := f.write(ctx, Batch{Head: c.Head, Documents: c.Documents, Bookings: c.Bookings}); err != nil {
-		return err
-	}
-	_, err = f.conn.ExecContext(ctx, "COMMIT")
-	return err
+	return f.transact(ctx, func() error {
+		return f.write(ctx, Batch{Head: c.Head, Documents: c.Documents, Bookings: c.Bookings})
+	})
 }
 
 // Read reads a whole file that nobody writes: a snapshot or a backup. One that
@@ -79,6 +74,9 @@ func Read(ctx context.Context, path string) (c Contents, err error) {
 		return Contents{}, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.readHead(ctx); err != nil {
+		return Contents{}, fmt.Errorf("read %s: %w", path, err)
+	}
 	c, err = f.Load(ctx)
 	if err == nil && len(c.Damaged) > 0 {
 		err = fmt.Errorf("read %s: %w: %d rows have a wrong checksum", path, ErrDamaged, len(c.Damaged))

@@ -22,6 +22,9 @@ type File struct {
 	db   *sql.DB
 	conn *sql.Conn // the only one
 
+	head  Head  // as of the last commit, or of the transaction that runs
+	total int64 // of the checksums of all rows, likewise
+
 	putDocument, deleteDocument *sql.Stmt
 	putBooking, deleteBooking   *sql.Stmt
 	putHead                     *sql.Stmt
@@ -34,8 +37,11 @@ func Open(ctx context.Context, path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.prepare(ctx); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err = f.prepare(ctx); err == nil {
+		err = f.readHead(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
 	}
 	return f, nil
 }
@@ -75,6 +81,9 @@ func (f *File) start(ctx context.Context, m mode) error {
 	if err := f.check(ctx); err != nil {
 		return err
 	}
+	if err := f.own(ctx, m); err != nil {
+		return err
+	}
 	if m != readOnly {
 		if err := migrate(ctx, f.db); err != nil {
 			return err
@@ -83,6 +92,25 @@ func (f *File) start(ctx context.Context, m mode) error {
 	var err error
 	f.conn, err = f.db.Conn(ctx)
 	return err
+}
+
+// applicationID tells our databases from those of other programs, and from an
+// empty file: nothing is written to one that is not ours.
+const applicationID = 0x44727672 // "Drvr"
+
+func (f *File) own(ctx context.Context, m mode) error {
+	if m == whole {
+		_, err := f.db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+		return err
+	}
+	var id int64
+	if err := f.db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	if id != applicationID {
+		return fmt.Errorf("%w: it is empty or another program's", ErrDamaged)
+	}
+	return nil
 }
 
 // check reads every page, and every index against its table: a row that its
@@ -135,8 +163,9 @@ func (f *File) prepare(ctx context.Context) error {
 		{&f.putBooking, `INSERT INTO bookings (pool, number, holder, checksum) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (pool, number) DO UPDATE SET holder = excluded.holder, checksum = excluded.checksum`},
 		{&f.deleteBooking, `DELETE FROM bookings WHERE pool = $1 AND number = $2`},
-		{&f.putHead, `INSERT INTO head (id, revision, sequence, copied, checksum) VALUES (1, $1, $2, $3, $4)
-			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, sequence = excluded.sequence, copied = excluded.copied, checksum = excluded.checksum`},
+		{&f.putHead, `INSERT INTO head (id, revision, sequence, copied, total, checksum) VALUES (1, $1, $2, $3, $4, $5)
+			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, sequence = excluded.sequence, copied = excluded.copied,
+			total = excluded.total, checksum = excluded.checksum`},
 	} {
 		stmt, err := f.conn.PrepareContext(ctx, s.sql)
 		if err != nil {

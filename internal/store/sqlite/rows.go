@@ -13,6 +13,8 @@ type Row struct {
 	Kind, Name string
 	Revision   int64
 	Body       []byte
+	// Replaces is, in a Batch, the checksum of the row that this one replaces or deletes; 0: none.
+	Replaces int64
 }
 
 // Booking is a number of a pool. In a Batch an empty Holder frees it.
@@ -20,6 +22,8 @@ type Booking struct {
 	Pool   string
 	Number int64
 	Holder string
+	// Replaces is, in a Batch, who held the number before; empty: nobody.
+	Replaces string
 }
 
 // Head is where a file stands.
@@ -64,16 +68,40 @@ func (d Damaged) String() string {
 	return fmt.Sprintf("%s %s (revision %d)", d.Kind, d.Name, d.Revision)
 }
 
-func (r Row) checksum() int64 {
+// Checksum covers the whole row.
+func (r Row) Checksum() int64 {
 	return checksum(r.Kind, r.Name, r.Revision, string(r.Body))
 }
 
-func (b Booking) checksum() int64 {
-	return checksum(b.Pool, b.Holder, b.Number, "")
+func (b Booking) checksum() int64 { return bookingChecksum(b.Pool, b.Number, b.Holder) }
+
+func bookingChecksum(pool string, number int64, holder string) int64 {
+	return checksum(pool, holder, number, "")
 }
 
-func (h Head) checksum() int64 {
-	return checksum("head", strconv.FormatBool(h.Copied), h.Revision, strconv.FormatInt(h.Sequence, 10))
+// checksum covers the head and the total that is kept with it.
+func (h Head) checksum(total int64) int64 {
+	return checksum("head", strconv.FormatBool(h.Copied), h.Revision, fmt.Sprint(h.Sequence, total))
+}
+
+// gain is what the batch adds to the total of all checksums. The total finds
+// what no row can tell of itself: that it is missing, or that it is an old one.
+func (b Batch) gain() (n int64) {
+	for _, r := range b.Documents {
+		n -= r.Replaces
+		if r.Body != nil {
+			n += r.Checksum()
+		}
+	}
+	for _, k := range b.Bookings {
+		if k.Replaces != "" {
+			n -= bookingChecksum(k.Pool, k.Number, k.Replaces)
+		}
+		if k.Holder != "" {
+			n += k.checksum()
+		}
+	}
+	return n
 }
 
 // checksum covers the columns with their lengths, so that no byte can move from

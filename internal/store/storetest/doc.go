@@ -42,6 +42,8 @@ func RunOnDisk(t *testing.T, open Open) {
 	t.Run("kill -9", s.kill)
 	t.Run("synced before acknowledged", s.synced)
 	t.Run("one process", s.oneProcess)
+	t.Run("damaged", s.damaged)
+	t.Run("random damage", s.randomDamage)
 }
 
 type suite struct{ open Open }

@@ -135,3 +135,17 @@ func (j task) writeUnsynced(ctx context.Context) (err error) {
 }
 
 func contains(err error, text string) bool { return strings.Contains(err.Error(), text) }
+
+// otherDatabase is a good database of somebody else.
+func otherDatabase(t *testing.T) []byte {
+	t.Helper()
+	j := task{Dir: t.TempDir(), Unsynced: true, First: 1}
+	if err := j.writeUnsynced(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(j.Dir, "documents.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}

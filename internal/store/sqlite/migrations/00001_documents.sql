@@ -17,12 +17,13 @@ CREATE TABLE bookings (
 );
 
 -- One row: the revision of the last write, which deletions move without leaving
--- a row, and how many commits there were.
+-- a row, how many commits there were, and the sum of the checksums of all rows.
 CREATE TABLE head (
     id       BIGINT NOT NULL PRIMARY KEY,
     revision BIGINT NOT NULL,
     sequence BIGINT NOT NULL,
     copied   BIGINT NOT NULL,
+    total    BIGINT NOT NULL,
     checksum BIGINT NOT NULL
 );
 
