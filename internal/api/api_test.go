@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -296,7 +298,6 @@ func TestApply(t *testing.T) {
 	if a.Revision != e.store.Revision() || a.Revision == 0 {
 		t.Errorf("applied at %d of %d", a.Revision, e.store.Revision())
 	}
-	// Two balancers that swap their addresses are no conflict, taken one by one they would be.
 	before := e.store.Revision()
 	bad := "[" + scaleSet("good") + `,{"kind":"ScaleSet","name":"bad","spec":{"image":"X"}},` + balancer("b2", "127.0.0.1:8080") + "]"
 	p := e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, bad))
@@ -318,6 +319,60 @@ func TestApply(t *testing.T) {
 	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "{}"))
 	e.wantCode(resource.CodeTooLarge, e.do("POST", "/api/v1/apply", ownerToken, "["+strings.Repeat("{},", maxApplyDocuments)+"{}]"))
 	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "[]"))
+}
+
+// TestApplyChecksDocumentsTogether: balancers may swap their addresses, and a
+// set that comes with its balancer is not missing.
+func TestApplyChecksDocumentsTogether(t *testing.T) {
+	e := newEnv(t)
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("a", "127.0.0.1:8080")+","+balancer("b", "127.0.0.1:8081")+"]"))
+	e.wantCode(resource.CodeInvalid, e.do("PUT", "/api/v1/loadbalancers/a", ownerToken, balancer("a", "127.0.0.1:8081")))
+	var a Applied
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("a", "127.0.0.1:8081")+","+balancer("b", "127.0.0.1:8080")+"]")).decode(t, &a)
+	if len(a.Items[0].Warnings) != 1 || len(a.Items[0].Changes) != 1 {
+		t.Errorf("swapped: %+v", a.Items[0])
+	}
+	p := e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("c", "127.0.0.1:90")+","+balancer("d", "127.0.0.1:90")+"]"))
+	if len(p.Errors) != 2 {
+		t.Errorf("both are wrong: %+v", p.Errors)
+	}
+}
+
+// TestConcurrentChanges: of many that start from one revision exactly one wins, so that no count is lost.
+func TestConcurrentChanges(t *testing.T) {
+	e := newEnv(t)
+	e.want(201, e.do("PUT", "/api/v1/images/n", ownerToken, `{"kind":"Image","name":"n","spec":{"description":"0"}}`))
+	const workers, each = 8, 10
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for done := 0; done < each; {
+				var d struct {
+					Spec struct{ Description string }
+				}
+				r := e.do("GET", "/api/v1/images/n", ownerToken, "")
+				r.decode(t, &d)
+				n, err := strconv.Atoi(d.Spec.Description)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body := fmt.Sprintf(`{"kind":"Image","name":"n","spec":{"description":"%d"}}`, n+1)
+				switch r := e.do("PUT", "/api/v1/images/n", ownerToken, body, header{"If-Match": r.Header.Get("ETag")}); r.StatusCode {
+				case 200:
+					done++
+				case 412:
+				default:
+					t.Errorf("%d %s", r.StatusCode, r.body)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if r := e.do("GET", "/api/v1/images/n", ownerToken, ""); !strings.Contains(string(r.body), fmt.Sprintf(`"description":"%d"`, workers*each)) {
+		t.Errorf("after %d changes: %s", workers*each, r.body)
+	}
 }
 
 func TestTokens(t *testing.T) {

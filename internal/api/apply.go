@@ -71,13 +71,25 @@ func (s *Server) apply(ctx context.Context, in *applyInput) (*applyOutput, error
 	return out, nil
 }
 
-// applyIn puts all documents and collects what is wrong with any of them.
+// applyIn puts all documents, then checks them beside each other, and collects
+// what is wrong with any of them.
 func (s *Server) applyIn(tx *store.Tx, documents []resource.Document, out []Outcome, r PutRequest) error {
-	var bad problems
-	for _, i := range inOrder(documents) {
-		var err error
+	order := inOrder(documents)
+	err := each(order, func(i int) (err error) {
 		out[i], err = s.putIn(tx, documents[i], match{}, r)
-		if !bad.add(i, err) {
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return each(order, func(i int) error { return s.checkIn(tx, &out[i]) })
+}
+
+// each does f for every index and collects the errors.
+func each(order []int, f func(i int) error) error {
+	var bad problems
+	for _, i := range order {
+		if err := f(i); !bad.add(i, err) {
 			return err
 		}
 	}

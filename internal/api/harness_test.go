@@ -103,7 +103,7 @@ type ports struct {
 	// fail is returned by whatever is asked next.
 	fail  error
 	ready error
-	logs  func(ctx context.Context, o LogOptions) (io.ReadCloser, error)
+	logs  func(ctx context.Context, tail int, follow bool, w io.Writer) error
 	asks  []resource.Ask
 	tar   func(io.Writer) error
 	downs int
@@ -151,11 +151,12 @@ func (p *ports) Scale(ctx context.Context, set string, capacity int) (resource.S
 	return out, err
 }
 
-func (p *ports) Logs(ctx context.Context, _ string, o LogOptions) (io.ReadCloser, error) {
+func (p *ports) Logs(ctx context.Context, _ string, tail int, follow bool, w io.Writer) error {
 	if p.logs == nil {
-		return io.NopCloser(strings.NewReader("one\ntwo\n")), nil
+		_, err := io.WriteString(w, "one\ntwo\n")
+		return err
 	}
-	return p.logs(ctx, o)
+	return p.logs(ctx, tail, follow, w)
 }
 
 func (p *ports) Ready() error { return p.ready }
@@ -221,9 +222,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newEnv(t *testing.T, change ...func(*Options)) *env {
+// openEnv builds the API on a store in dir; the caller closes both.
+func openEnv(t *testing.T, dir string, change ...func(*Options)) *env {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	db, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,13 +243,20 @@ func newEnv(t *testing.T, change ...func(*Options)) *env {
 	if e.api, err = New(o); err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+// newEnv is an API that is served until the test ends.
+func newEnv(t *testing.T, change ...func(*Options)) *env {
+	t.Helper()
+	e := openEnv(t, t.TempDir(), change...)
 	e.http = httptest.NewUnstartedServer(nil)
 	e.http.Config = NewHTTPServer(e.api, nil)
 	e.http.Start()
 	t.Cleanup(func() {
 		e.api.Close()
 		e.http.Close()
-		if err := db.Close(); err != nil {
+		if err := e.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -4,10 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -65,8 +63,7 @@ func (s *Server) actOnInstance(ctx context.Context, action string, in *bodyInput
 	return &instanceOutput{ETag: etag(i.Revision), Body: i}, nil
 }
 
-// logs streams an instance's log. Without follow it ends where the log ended
-// when it was asked for.
+// logs streams an instance's log.
 func (s *Server) logs(ctx context.Context, in *logsInput) (func(huma.Context), error) {
 	if err := may(ctx, VerbRead, resource.KindInstance, in.Name); err != nil {
 		return nil, err
@@ -78,35 +75,13 @@ func (s *Server) logs(ctx context.Context, in *logsInput) (func(huma.Context), e
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := s.until(ctx)
-	log, err := s.Logs.Logs(ctx, in.Name, LogOptions{Follow: in.Follow, Tail: in.Tail})
-	if err != nil {
-		cancel()
-		leave()
-		return nil, err
-	}
 	return func(hc huma.Context) {
 		defer leave()
-		defer cancel()
-		defer log.Close()
-		s.copyLog(ctx, hc, log, in.Follow)
+		s.stream(hc, stream{
+			contentType: "text/plain; charset=utf-8", live: in.Follow,
+			write: func(ctx context.Context, w io.Writer) error {
+				return s.Logs.Logs(ctx, in.Name, in.Tail, in.Follow, w)
+			},
+		})
 	}, nil
-}
-
-func (s *Server) copyLog(ctx context.Context, hc huma.Context, log io.Reader, follow bool) {
-	_, out := humago.Unwrap(hc)
-	c := callOf(ctx)
-	c.endless()
-	out.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	out.WriteHeader(http.StatusOK)
-	w := &flushWriter{w: out, control: c.control, interval: s.Heartbeat, asked: time.Now()}
-	if follow {
-		w.before = func() error { return s.gate.stillIn(ctx, c) }
-		_ = c.control.Flush() // the first line may be long in coming
-	}
-	if _, err := io.Copy(w, log); err != nil && ctx.Err() == nil {
-		// Half a log must not look like a whole one.
-		s.log.WarnContext(ctx, "a log was not sent to its end", "error", err)
-		panic(http.ErrAbortHandler)
-	}
 }

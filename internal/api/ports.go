@@ -99,16 +99,10 @@ type Instances interface {
 	ActOnInstance(ctx context.Context, name, action, by string) (resource.Instance, error)
 }
 
-// Logs reads what an instance wrote to its standard output and error.
+// Logs writes the last tail lines of an instance's output to w (-1: all) and, with
+// follow, every one to come until ctx ends. A log that is not there yet is empty.
 type Logs interface {
-	// Logs returns the last lines of it; with follow the reader goes on, until ctx ends.
-	Logs(ctx context.Context, instance string, o LogOptions) (io.ReadCloser, error)
-}
-
-// LogOptions say which part of a log. Tail is a number of lines; negative: all.
-type LogOptions struct {
-	Follow bool
-	Tail   int
+	Logs(ctx context.Context, instance string, tail int, follow bool, w io.Writer) error
 }
 
 // Traffic are a set's counters since the gateway's incarnation began; false: no gateway answers.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -219,8 +221,8 @@ func (s *Server) recover(w *response, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
-		panic(v)
+	if v == http.ErrAbortHandler || clientGone(r, v) {
+		panic(http.ErrAbortHandler)
 	}
 	err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 	if w.status != 0 {
@@ -228,4 +230,11 @@ func (s *Server) recover(w *response, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	s.writeProblem(w, r, err)
+}
+
+// clientGone says whether a panic only means that an answer could not be written.
+func clientGone(r *http.Request, v any) bool {
+	err, ok := v.(error)
+	return ok && (r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -12,7 +16,7 @@ import (
 // enterStream takes a place among the streams; leave gives it back.
 func (s *Server) enterStream() (leave func(), err error) {
 	if s.streams.Err() != nil {
-		return nil, resource.Errorf(resource.CodeUnavailable, "the server is shutting down")
+		return nil, errStopping
 	}
 	select {
 	case s.streamSlots <- struct{}{}:
@@ -26,54 +30,97 @@ func (s *Server) enterStream() (leave func(), err error) {
 	}, nil
 }
 
-// flushWriter hands on every write at once, and gives up on a client that does
-// not take it in time.
-type flushWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	// before, if set, is asked at most every interval whether to go on.
-	before   func() error
-	interval time.Duration
-	asked    time.Time
+// stream is an answer of unknown length.
+type stream struct {
+	contentType string
+	// live: the answer begins at once, however late its first byte may be, and ends with the caller's token.
+	live  bool
+	write func(ctx context.Context, w io.Writer) error
 }
 
-func (f *flushWriter) Write(p []byte) (int, error) {
-	if f.before != nil && time.Since(f.asked) >= f.interval {
-		if err := f.before(); err != nil {
-			return 0, err
-		}
-		f.asked = time.Now()
+// stream answers with what st writes. An error before the first byte is a
+// problem; later the connection is broken, for half an answer must not look whole.
+func (s *Server) stream(hc huma.Context, st stream) {
+	r, out := humago.Unwrap(hc)
+	c := callOf(r.Context())
+	c.endless()
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.streams, func() { cancel(errStopping) })()
+	w := &lateWriter{out: out, control: c.control, contentType: st.contentType}
+	if st.live {
+		w.begin()
+		defer s.watchToken(ctx, cancel, c)()
 	}
-	_ = f.control.SetWriteDeadline(time.Now().Add(eventTimeout))
-	n, err := f.w.Write(p)
+	err := st.write(ctx, w)
 	if err == nil {
-		err = f.control.Flush()
+		err = context.Cause(ctx)
+	}
+	switch {
+	case err == nil:
+		w.begin()
+	case r.Context().Err() != nil: // the client has gone, as it does that has seen enough
+	case !w.begun:
+		s.writeProblem(out, r, err)
+	default:
+		s.log.WarnContext(ctx, "an answer was not sent to its end", "route", c.what, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+var errStopping = resource.Errorf(resource.CodeUnavailable, "the server is shutting down")
+
+// watchToken ends ctx when the token is no longer valid. What it returns waits for it.
+func (s *Server) watchToken(ctx context.Context, cancel context.CancelCauseFunc, c *call) (stop func()) {
+	ctx, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(s.Heartbeat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := s.gate.stillIn(ctx, c); err != nil && ctx.Err() == nil {
+				cancel(err)
+				return
+			}
+		}
+	})
+	return func() {
+		end()
+		wg.Wait()
+	}
+}
+
+// lateWriter begins the answer with its first byte, hands every write on at
+// once, and gives up on a client that does not take it in time.
+type lateWriter struct {
+	out         http.ResponseWriter
+	control     *http.ResponseController
+	contentType string
+	begun       bool
+}
+
+func (w *lateWriter) begin() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	w.out.Header().Set("Content-Type", w.contentType)
+	_ = w.control.SetWriteDeadline(time.Now().Add(eventTimeout))
+	w.out.WriteHeader(http.StatusOK)
+	_ = w.control.Flush() // the write that follows fails as well
+}
+
+func (w *lateWriter) Write(p []byte) (int, error) {
+	w.begin()
+	_ = w.control.SetWriteDeadline(time.Now().Add(eventTimeout))
+	n, err := w.out.Write(p)
+	if err == nil {
+		err = w.control.Flush()
 	}
 	return n, err
-}
-
-// lateHeader writes the answer's header with its first byte, so that an error
-// that comes before can still be answered as one.
-type lateHeader struct {
-	out     io.Writer
-	header  func()
-	started bool
-}
-
-func (l *lateHeader) Write(p []byte) (int, error) {
-	if !l.started {
-		l.started = true
-		l.header()
-	}
-	return l.out.Write(p)
-}
-
-// until is ctx that also ends with the server's streams.
-func (s *Server) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.streams, cancel)
-	return ctx, func() {
-		stop()
-		cancel()
-	}
 }

@@ -24,34 +24,69 @@ func TestLogs(t *testing.T) {
 		t.Errorf("logs: %q", r.body)
 	}
 	e.wantCode(resource.CodeNotFound, e.do("GET", "/api/v1/instances/hello_2/logs", ownerToken, ""))
-	e.ports.logs = func(context.Context, LogOptions) (io.ReadCloser, error) {
-		return nil, resource.Errorf(resource.CodeNotFound, "hello_1 has not written a log yet")
+	e.ports.logs = func(context.Context, int, bool, io.Writer) error {
+		return resource.Errorf(resource.CodeUnavailable, "the disk is away")
 	}
-	e.wantCode(resource.CodeNotFound, e.do("GET", "/api/v1/instances/hello_1/logs", ownerToken, ""))
+	e.wantCode(resource.CodeUnavailable, e.do("GET", "/api/v1/instances/hello_1/logs", ownerToken, ""))
+	e.ports.logs = func(context.Context, int, bool, io.Writer) error { return nil }
+	if r := e.want(200, e.do("GET", "/api/v1/instances/hello_1/logs", ownerToken, "")); len(r.body) != 0 {
+		t.Errorf("an empty log: %q", r.body)
+	}
+	e.ports.logs = func(_ context.Context, _ int, _ bool, w io.Writer) error {
+		_, _ = io.WriteString(w, "half a l")
+		return errBoom
+	}
+	resp := e.open("/api/v1/instances/hello_1/logs", ownerToken)
+	if b, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("half a log looks whole: %q", b)
+	}
+}
+
+// follow opens a log that lines are written to by the returned function.
+func (e *env) follow(token string) (*bufio.Reader, func(string)) {
+	lines := make(chan string)
+	e.put(instance("hello", 1))
+	e.ports.logs = func(ctx context.Context, tail int, follow bool, w io.Writer) error {
+		if !follow || tail != -1 {
+			e.t.Errorf("asked for tail %d, follow %v", tail, follow)
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case line := <-lines:
+				if _, err := io.WriteString(w, line); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	resp := e.open("/api/v1/instances/hello_1/logs?follow=true", token)
+	return bufio.NewReader(resp.Body), func(line string) { lines <- line }
 }
 
 func TestFollowedLogs(t *testing.T) {
 	e := newEnv(t)
-	e.put(instance("hello", 1))
-	in, out := io.Pipe()
-	e.ports.logs = func(ctx context.Context, o LogOptions) (io.ReadCloser, error) {
-		if !o.Follow || o.Tail != -1 {
-			t.Errorf("options %+v", o)
-		}
-		context.AfterFunc(ctx, func() { out.CloseWithError(ctx.Err()) })
-		return in, nil
-	}
-	resp := e.open("/api/v1/instances/hello_1/logs?follow=true", ownerToken)
-	lines := bufio.NewReader(resp.Body)
+	log, write := e.follow(ownerToken)
 	for i := range 3 {
-		fmt.Fprintf(out, "line %d\n", i)
-		if got, err := lines.ReadString('\n'); err != nil || got != fmt.Sprintf("line %d\n", i) {
+		write(fmt.Sprintf("line %d\n", i))
+		if got, err := log.ReadString('\n'); err != nil || got != fmt.Sprintf("line %d\n", i) {
 			t.Fatalf("line %d arrived as %q: %v", i, got, err)
 		}
 	}
 	e.api.Close()
-	if _, err := lines.ReadString('\n'); err == nil {
-		t.Error("the log outlives the server")
+	if _, err := log.ReadString('\n'); err == nil || err == io.EOF {
+		t.Errorf("the log's end is %v, as if it were whole", err)
+	}
+}
+
+func TestFollowedLogEndsWithItsToken(t *testing.T) {
+	e := newEnv(t)
+	log, write := e.follow(readerToken)
+	write("line\n")
+	e.auth.revoke(readerToken)
+	if text, err := io.ReadAll(log); err == nil {
+		t.Errorf("the log ended as if it were whole: %q", text)
 	}
 }
 
@@ -90,7 +125,7 @@ func TestStuckClientIsCutOff(t *testing.T) {
 		server, client := net.Pipe()
 		defer client.Close()
 		defer server.Close()
-		w := &flushWriter{w: connWriter{server}, control: http.NewResponseController(connWriter{server})}
+		w := &lateWriter{out: connWriter{server}, control: http.NewResponseController(connWriter{server}), begun: true}
 		began := time.Now()
 		if _, err := w.Write([]byte("x")); err == nil {
 			t.Error("a write that nobody reads succeeded")

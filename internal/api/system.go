@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
@@ -73,24 +72,32 @@ func (s *Server) status(ctx context.Context, _ *none) (*statusOutput, error) {
 		state := s.System.State(ctx)
 		out.System, out.Recovery = &state, s.Store.Recovery()
 	}
-	sets, _, err := store.ListAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, s.Store, resource.KindScaleSet, store.ListOptions{})
+	sets, err := s.Store.List(ctx, resource.KindScaleSet, store.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	for _, set := range sets {
-		if !who.May(VerbRead, resource.KindScaleSet, set.Name, "") {
-			continue
+	for _, d := range sets.Items {
+		if who.May(VerbRead, resource.KindScaleSet, d.Name, "") {
+			out.Sets = append(out.Sets, sumUp(d))
 		}
-		one := SetStatus{
-			Name: set.Name, Image: set.Spec.Image, Capacity: set.Spec.Capacity, Instances: set.Status.Instances,
-			Rollout: set.Status.Rollout, Conditions: set.Status.Conditions,
-		}
-		if set.Status.Model != nil {
-			one.Version = set.Status.Model.Version
-		}
-		out.Sets = append(out.Sets, one)
 	}
 	return &statusOutput{out}, nil
+}
+
+// sumUp shows a set that this version cannot read by its name alone.
+func sumUp(d resource.Document) SetStatus {
+	set, err := resource.From[resource.ScaleSetSpec, resource.ScaleSetStatus](d)
+	if err != nil {
+		return SetStatus{Name: d.Name}
+	}
+	one := SetStatus{
+		Name: set.Name, Image: set.Spec.Image, Capacity: set.Spec.Capacity, Instances: set.Status.Instances,
+		Rollout: set.Status.Rollout, Conditions: set.Status.Conditions,
+	}
+	if set.Status.Model != nil {
+		one.Version = set.Status.Model.Version
+	}
+	return one
 }
 
 func (s *Server) backup(ctx context.Context, _ *none) (func(huma.Context), error) {
@@ -98,25 +105,7 @@ func (s *Server) backup(ctx context.Context, _ *none) (func(huma.Context), error
 		return nil, err
 	}
 	return func(hc huma.Context) {
-		r, out := humago.Unwrap(hc)
-		c := callOf(ctx)
-		c.endless()
-		w := &lateHeader{out: &flushWriter{w: out, control: c.control}, header: func() {
-			out.Header().Set("Content-Type", "application/x-tar")
-			out.WriteHeader(http.StatusOK)
-		}}
-		ctx, cancel := s.until(ctx)
-		defer cancel()
-		err := s.System.Backup(ctx, w)
-		switch {
-		case err == nil:
-			s.log.InfoContext(ctx, "backup sent", "who", c.who.String())
-		case !w.started:
-			s.writeProblem(out, r, err)
-		default:
-			s.internal(ctx, err)
-			panic(http.ErrAbortHandler) // half a backup must not look like a whole one
-		}
+		s.stream(hc, stream{contentType: "application/x-tar", write: s.System.Backup})
 	}, nil
 }
 

@@ -27,10 +27,8 @@ type event struct {
 }
 
 type watcher struct {
-	t      *testing.T
-	lines  *bufio.Reader
-	body   io.Closer
-	cancel context.CancelFunc
+	t     *testing.T
+	lines *bufio.Reader
 }
 
 func (e *env) open(path, token string, headers ...header) *http.Response {
@@ -62,7 +60,7 @@ func (e *env) watch(path, token string, headers ...header) *watcher {
 		b, _ := io.ReadAll(resp.Body)
 		e.t.Fatalf("watch %s: %s %s", path, resp.Status, b)
 	}
-	return &watcher{t: e.t, lines: bufio.NewReader(resp.Body), body: resp.Body}
+	return &watcher{t: e.t, lines: bufio.NewReader(resp.Body)}
 }
 
 // read returns the next event or sign of life; the error is the stream's end.

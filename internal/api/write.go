@@ -92,6 +92,9 @@ func (s *Server) put(ctx context.Context, kind string, in *putInput) (*putOutput
 	var o Outcome
 	_, err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		o, err = s.putIn(tx, d, match, PutRequest{Force: in.Force, DryRun: in.DryRun, By: c.who})
+		if err == nil {
+			err = s.checkIn(tx, &o)
+		}
 		if err == nil && in.DryRun {
 			return errDryRun
 		}
@@ -193,6 +196,17 @@ func (s *Server) putIn(tx *store.Tx, d resource.Document, m match, r PutRequest)
 		return Outcome{}, err
 	}
 	return outcome(old, result), nil
+}
+
+// checkIn looks at a document that was put beside all others of the request.
+func (s *Server) checkIn(tx *store.Tx, o *Outcome) error {
+	c, ok := s.writers[o.Kind].(checker)
+	if !ok {
+		return nil
+	}
+	warnings, err := c.check(tx, o.document)
+	o.Warnings = append(o.Warnings, warnings...)
+	return err
 }
 
 func existing(tx *store.Tx, kind, name string) (*resource.Document, error) {
