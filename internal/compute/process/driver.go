@@ -42,6 +42,8 @@ type Driver struct {
 	keeper  *logfile.Keeper
 	groups  *cgroups
 
+	lockTimeout time.Duration
+
 	// ctx ends the watchers.
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -72,7 +74,7 @@ func New(o Options) (*Driver, error) {
 	d := &Driver{
 		layout: layout{data}, log: o.Logger, step: o.OnStep, program: program, boot: boot,
 		groups: findCgroups(homeGroup(data)), exits: make(chan string),
-		watched: map[string]identity{}, endings: map[string]ending{},
+		watched: map[string]identity{}, endings: map[string]ending{}, lockTimeout: lockTimeout,
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

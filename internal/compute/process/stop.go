@@ -15,7 +15,7 @@ import (
 // lock takes the instance's lock. What holds it is a launcher on its way, which
 // takes milliseconds, or one that hangs: that is ended.
 func (d *Driver) lock(ctx context.Context, name string) (*os.File, error) {
-	wait, cancel := context.WithTimeout(ctx, lockTimeout)
+	wait, cancel := context.WithTimeout(ctx, d.lockTimeout)
 	defer cancel()
 	lock, err := takeLock(wait, d.dir(name))
 	if !errors.Is(err, errBusy) || ctx.Err() != nil {
@@ -26,7 +26,7 @@ func (d *Driver) lock(ctx context.Context, name string) (*os.File, error) {
 	if err := d.tree(name, rec, 0).end(ctx, 0); err != nil {
 		return nil, err
 	}
-	wait, cancel = context.WithTimeout(ctx, lockTimeout)
+	wait, cancel = context.WithTimeout(ctx, d.lockTimeout)
 	defer cancel()
 	return takeLock(wait, d.dir(name))
 }
