@@ -93,7 +93,7 @@ func (c content) open(digest string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", digest, err)
 	}
-	return &verified{File: f, hash: sha256.New(), digest: digest, content: c}, nil
+	return &verified{file: f, hash: sha256.New(), digest: digest, content: c}, nil
 }
 
 func (c content) read(digest string, limit int64) ([]byte, error) {
@@ -143,9 +143,10 @@ func (c content) setAside(digest string) {
 	c.logger.Error("a blob does not fit its digest and was set aside: push its image again", "digest", digest, "aside", to)
 }
 
-// verified compares a blob with its digest while it is read.
+// verified compares a blob with its digest while it is read, from its beginning
+// to its end: it can do nothing else that a file can.
 type verified struct {
-	*os.File
+	file    *os.File
 	hash    hash.Hash
 	digest  string
 	content content
@@ -156,7 +157,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	if v.failed != nil {
 		return 0, v.failed
 	}
-	n, err := v.File.Read(p)
+	n, err := v.file.Read(p)
 	v.hash.Write(p[:n]) // never fails
 	if errors.Is(err, io.EOF) && "sha256:"+hex.EncodeToString(v.hash.Sum(nil)) != v.digest {
 		v.failed = fmt.Errorf("blob %s: %w", v.digest, errDamaged)
@@ -166,10 +167,7 @@ func (v *verified) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo hides the file's own, which would pass by the hash.
-func (v *verified) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, struct{ io.Reader }{v})
-}
+func (v *verified) Close() error { return v.file.Close() }
 
 // survey checks that everything that a manifest needs is there, and returns its
 // size with its own.

@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func (g *Registry) purge(ctx context.Context, then time.Time) error {
 		if e.Name() == "_uploads" {
 			err = g.purgeFolder(ctx, p, then)
 		}
-		return errors.Join(err, fs.SkipDir)
+		return cmp.Or(err, fs.SkipDir)
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 func descriptorOf(d string) digest.Digest { return digest.Digest(d) }
 
 func TestPushOfAVersionMakesItsDocuments(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	d := p.mustPush("team/hello", "1.2.0", "one")
 	p.mustPush("team/hello", "1.10.0", "two")
@@ -35,6 +36,7 @@ func TestPushOfAVersionMakesItsDocuments(t *testing.T) {
 }
 
 func TestVersionsAreImmutableAndOtherTagsMove(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	first := p.mustPush("hello", "1.0.0", "one")
 	if a, _ := p.push("hello", "1.0.0", "two"); a.status != http.StatusConflict || a.code() != "version_immutable" {
@@ -54,6 +56,7 @@ func TestVersionsAreImmutableAndOtherTagsMove(t *testing.T) {
 }
 
 func TestWhatOnlyLooksLikeAVersionIsATag(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	for _, tag := range []string{"01.2.3", "1.2", "1.2.3.4", "v1.2.3", "1.2.3-rc1", "4294967296.0.0", "1.2.x", "latest"} {
 		p.mustPush("hello", tag, "one")
@@ -73,6 +76,7 @@ func TestWhatOnlyLooksLikeAVersionIsATag(t *testing.T) {
 }
 
 func TestOneOfManyPushesOfAVersionWins(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	for round := range 5 {
 		tag := fmt.Sprintf("1.0.%d", round)
@@ -104,6 +108,7 @@ func TestOneOfManyPushesOfAVersionWins(t *testing.T) {
 }
 
 func TestManifestsThatCannotBeVersions(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	config := p.putBlob("hello", []byte(`{}`))
 	layer := p.putBlob("hello", []byte("layer"))
@@ -155,6 +160,7 @@ func (p *place) index(image, reference string, children ...ocispec.Descriptor) (
 }
 
 func TestDeleteIsRefusedWhileASetUsesIt(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	d := p.mustPush("hello", "1.0.0", "one")
 	p.mustPush("hello", "2.0.0", "two")
@@ -203,6 +209,7 @@ func TestDeleteIsRefusedWhileASetUsesIt(t *testing.T) {
 }
 
 func TestDeleteByDigestTakesItsVersionsAlong(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	d := p.mustPush("hello", "1.0.0", "one")
 	p.mustPush("hello", "1.0.1", "one")
@@ -224,6 +231,7 @@ func TestDeleteByDigestTakesItsVersionsAlong(t *testing.T) {
 }
 
 func TestPartsOfAnIndexInUseStay(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	m := p.imageManifest("hello", "amd")
 	if a := p.putManifest("hello", digestOf(m), m); a.status != http.StatusCreated {
@@ -256,6 +264,7 @@ func TestPartsOfAnIndexInUseStay(t *testing.T) {
 }
 
 func TestDeleteImage(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.mustPush("web", "1.0.0", "one")
 	p.mustPush("web", "2.0.0", "two")
@@ -290,6 +299,7 @@ func TestDeleteImage(t *testing.T) {
 
 // TestInterruptedDeletionGoesOn plays what a crash leaves after a deletion's transaction.
 func TestInterruptedDeletionGoesOn(t *testing.T) {
+	t.Parallel()
 	one := resource.Version{Major: 1}
 	for name, goesOn := range map[string]func(p *place){
 		"at the start":     func(p *place) { p.reconcileAll() },
@@ -319,6 +329,7 @@ func TestInterruptedDeletionGoesOn(t *testing.T) {
 
 // TestInterruptedPush plays what a crash leaves between the tag and the documents.
 func TestInterruptedPush(t *testing.T) {
+	t.Parallel()
 	for name, goesOn := range map[string]func(p *place){
 		"at the start":     func(p *place) { p.reconcileAll() },
 		"at the same push": func(p *place) { p.mustPush("hello", "1.0.0", "one") },
@@ -347,6 +358,7 @@ func TestInterruptedPush(t *testing.T) {
 }
 
 func TestTagThatWasNeverFinishedGoes(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.mustPush("hello", "1.0.0", "one")
 	half := p.driver.full(repositoriesPath + "/hello/_manifests/tags/2.0.0/index")
@@ -360,6 +372,7 @@ func TestTagThatWasNeverFinishedGoes(t *testing.T) {
 }
 
 func TestVanishedContentIsSaidAndHealed(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	m := p.imageManifest("hello", "one")
 	d := digestOf(m)
