@@ -139,7 +139,7 @@ func (s *Store) build(ctx context.Context, t *tree, dst string, gid int) error {
 	if err := os.Mkdir(dst, 0o700); err != nil {
 		return err
 	}
-	b := builder{ctx: ctx, share: s.o.Root, first: map[*content]string{}}
+	b := builder{ctx: ctx, margin: s.margin, share: s.o.Root, first: map[*content]string{}}
 	if err := b.fill(t.root, dst); err != nil {
 		return err
 	}
@@ -147,9 +147,10 @@ func (s *Store) build(ctx context.Context, t *tree, dst string, gid int) error {
 }
 
 type builder struct {
-	ctx   context.Context
-	share bool                // link files to the cache, else copy them
-	first map[*content]string // the first copy of a file that has several names
+	ctx    context.Context
+	margin func(string, int64) error
+	share  bool                // link files to the cache, else copy them
+	first  map[*content]string // the first copy of a file that has several names
 }
 
 // fill makes the children of n in dir. Every name is made here, and making
@@ -201,7 +202,7 @@ func (b *builder) file(c *content, dst string) error {
 	if c.links > 1 {
 		b.first[c] = dst
 	}
-	return copyFile(c, dst)
+	return b.copy(c, dst)
 }
 
 // mustCopy: too many links to one file, another file system, or one without
@@ -215,15 +216,15 @@ func mustCopy(err error) bool {
 	return false
 }
 
-// copyFile copies a file of the cache, by reference where the file system can,
+// copy copies a file of the cache, by reference where the file system can,
 // and checks what came out: who could write to the cache could have changed it.
-func copyFile(c *content, dst string) error {
+func (b *builder) copy(c *content, dst string) error {
 	src, err := os.Open(c.path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}
 	defer src.Close()
-	if err := margin(filepath.Dir(dst), c.Size); err != nil {
+	if err := b.margin(filepath.Dir(dst), c.Size); err != nil {
 		return err
 	}
 	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)

@@ -51,6 +51,8 @@ type Limits struct {
 type Store struct {
 	o    Options
 	life string // names this Store's work folders: those of another are left over
+	// margin refuses to write where the file system has no room for it; tests have their own.
+	margin func(dir string, need int64) error
 
 	retiring sync.Mutex // held while retired folders change
 
@@ -71,7 +73,7 @@ func New(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{o: o, life: rand.Text()[:8], layers: map[string]*cached{}, deleting: map[string]bool{}}
+	s := &Store{o: o, life: rand.Text()[:8], margin: margin, layers: map[string]*cached{}, deleting: map[string]bool{}}
 	for _, dir := range []string{s.layersDir(), s.workDir(), s.trashDir(), o.RetiredDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the disk store's folders: %w", err)

@@ -130,15 +130,20 @@ func (s *Store) unpackBlob(ctx context.Context, w wanted, bytes int64, work stri
 	verifier := w.blob.Digest.Verifier()
 	// One byte more than it should have is enough to see that it has too many.
 	stream := io.TeeReader(io.LimitReader(blob, w.blob.Size+1), verifier)
-	u := &unpacker{dir: work, entries: s.o.Limits.Entries, bytes: bytes, margin: func(n int64) error { return margin(work, n) }}
-	if err := u.unpack(ctx, stream); err != nil {
-		return nil, err
+	u := &unpacker{dir: work, entries: s.o.Limits.Entries, bytes: bytes, margin: func(n int64) error { return s.margin(work, n) }}
+	unpackErr := u.unpack(ctx, stream)
+	if unpackErr != nil && !errors.Is(unpackErr, ErrRefused) {
+		return nil, unpackErr
 	}
-	if _, err := io.Copy(io.Discard, stream); err != nil {
-		return nil, err
+	// To the end, also of a layer that is refused: it may be damage that made it look hostile.
+	if _, err := io.Copy(io.Discard, contextReader{ctx, stream}); err != nil {
+		return nil, errors.Join(unpackErr, err)
 	}
 	if !verifier.Verified() {
 		return nil, fmt.Errorf("the blob is not what its digest says: %w", ErrCorrupt)
+	}
+	if unpackErr != nil {
+		return nil, unpackErr
 	}
 	if u.m.DiffID != w.diffID.String() {
 		return nil, fmt.Errorf("it unpacks to %s, not to %s: %w", u.m.DiffID, w.diffID, ErrCorrupt)

@@ -49,7 +49,7 @@ func (u *unpacker) unpack(ctx context.Context, blob io.Reader) error {
 	}
 	// What follows the archive's end belongs to the layer's digest.
 	if _, err := io.Copy(io.Discard, stream); err != nil {
-		return fmt.Errorf("read the layer's end: %w", err)
+		return malformed(err)
 	}
 	u.m.DiffID = fmt.Sprintf("sha256:%x", sum.Sum(nil))
 	return nil
@@ -62,7 +62,7 @@ func (u *unpacker) walk(t *tar.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the layer: %w", err)
+			return malformed(err)
 		}
 		if u.entries--; u.entries < 0 {
 			return refusal(h.Name, "the layer holds too many entries")
@@ -108,7 +108,7 @@ func (u *unpacker) content(e *entry, body io.Reader) error {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, sum), body); err != nil {
+	if _, err := io.Copy(io.MultiWriter(f, sum), archived{body}); err != nil {
 		return err
 	}
 	sum.Sum(e.Sum[:0])
@@ -148,23 +148,43 @@ func decompress(blob io.Reader) (io.Reader, func(), error) {
 	r := bufio.NewReaderSize(blob, 64<<10)
 	head, err := r.Peek(4)
 	if err != nil && err != io.EOF {
-		return nil, nil, fmt.Errorf("read the layer: %w", err)
+		return nil, nil, malformed(err)
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the layer: %w", err)
+			return nil, nil, malformed(err)
 		}
 		return z, func() { z.Close() }, nil
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(zstdLimit), zstd.WithDecoderMaxWindow(zstdLimit))
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the layer: %w", err)
+			return nil, nil, malformed(err)
 		}
 		return z, z.Close, nil
 	}
 	return r, func() {}, nil
+}
+
+// malformed marks an error of reading the archive. When the bytes are the right
+// ones (unpackBlob looks at their digest first) it is the archive that is wrong.
+func malformed(err error) error {
+	if errors.Is(err, ErrRefused) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("read the layer: %w: %w", err, ErrRefused)
+}
+
+// archived tells errors of reading a file's content from those of writing it.
+type archived struct{ r io.Reader }
+
+func (a archived) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = malformed(err)
+	}
+	return n, err
 }
 
 // bombGuard ends a stream that goes on for longer than any honest one.
