@@ -53,6 +53,8 @@ func Run(ctx context.Context, o Options) error {
 	p.release()
 	if s.Handover {
 		close(p.released)
+	} else {
+		p.closeConns() // a control process that did not ask for this starts another one now
 	}
 	finish()
 	p.closeConns()

@@ -1,8 +1,6 @@
 package control
 
 import (
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -50,11 +48,13 @@ type Balancer struct {
 // answers holds the gateway's last facts, and what was confirmed, for those who ask.
 type answers struct {
 	mu sync.Mutex
-	// connected says that facts are those of a gateway that answers now.
+	// connected says that a gateway answers now, and has applied pushed.
 	connected bool
+	pushed    int64 // the generation that was sent last
+	applied   int64 // the revision that is true: pushed, or later without a difference
 	facts     wire.Facts
 	instances map[string]wire.InstanceFacts
-	applied   int64
+	lastUp    map[string][]string
 
 	changed chan struct{}
 	probes  chan struct{}
@@ -77,12 +77,13 @@ func (a *answers) Applied(revision int64) bool {
 }
 
 // Drain says how far an instance's drain is; false: the gateway does not answer,
-// or does not know the instance as draining yet.
+// or has not told of it yet. Ask once Applied is true for the revision that
+// began the drain: before that, the answer may be an earlier drain's.
 func (a *answers) Drain(instance string) (DrainState, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f, ok := a.instances[instance]
-	if !ok || f.Drain == nil || !a.connected {
+	if !ok || f.Drain == nil || !a.connected || a.facts.Generation < a.pushed {
 		return DrainState{}, false
 	}
 	return DrainState{InFlightAtStart: f.Drain.InFlightAtStart, InFlight: f.Drain.InFlight, Ended: f.Drain.Ended}, true
@@ -92,7 +93,7 @@ func (a *answers) Drain(instance string) (DrainState, bool) {
 func (a *answers) Figures(set string) (Figures, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.connected {
+	if !a.connected || a.facts.Incarnation == "" {
 		return Figures{}, false
 	}
 	f := Figures{Incarnation: a.facts.Incarnation, ByVersion: map[string]resource.Counters{}}
@@ -149,19 +150,30 @@ func (a *answers) ProbesChanged() <-chan struct{} { return a.probes }
 // answer of Probe changed. It must return at once, and be set before Run.
 func (a *answers) OnProbe(f func(instance string)) { a.notify = f }
 
-// confirm notes that the gateway applied revision.
-func (a *answers) confirm(revision int64) {
+// confirm notes that the gateway applied a snapshot of generation pushed, which
+// is still what the documents say at revision.
+func (a *answers) confirm(pushed, revision int64) {
 	a.mu.Lock()
-	a.connected, a.applied = true, revision
+	news := !a.connected || a.applied != revision
+	a.connected, a.pushed, a.applied = true, pushed, revision
 	a.mu.Unlock()
-	signal(a.changed)
+	if news {
+		signal(a.changed)
+	}
 }
 
 // disconnect makes every answer of the moment unknown, until the next gateway
-// has confirmed a snapshot. Probe results stay: they are hints for it.
+// has confirmed a snapshot. What was healthy stays known, as a hint for it.
 func (a *answers) disconnect() {
 	a.mu.Lock()
 	a.connected = false
+	if len(a.facts.Balancers) > 0 {
+		a.lastUp = map[string][]string{}
+		for _, b := range a.facts.Balancers {
+			a.lastUp[b.Name] = b.Up
+		}
+	}
+	a.facts = wire.Facts{}
 	for name, f := range a.instances {
 		f.Drain, f.InFlight = nil, 0
 		a.instances[name] = f
@@ -209,35 +221,11 @@ func probeChanged(old, now *wire.Probe) bool {
 	return old.Successes != now.Successes && old.Successes <= settled
 }
 
-// up are the addresses that each balancer admitted when last known.
-func (a *answers) up() map[string][]string {
+// hints are the addresses that each balancer admitted when last known.
+func (a *answers) hints() map[string][]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	m := make(map[string][]string, len(a.facts.Balancers))
-	for _, b := range a.facts.Balancers {
-		m[b.Name] = b.Up
-	}
-	return m
-}
-
-// healthy are the instances whose health check succeeded when last known.
-func (a *answers) healthy() map[string]time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m := map[string]time.Time{}
-	for name, f := range a.instances {
-		if f.Probe != nil && f.Probe.Successes > 0 {
-			m[name] = f.Probe.StartedAt
-		}
-	}
-	return m
-}
-
-// names lists the instances known, for tests and logs.
-func (a *answers) names() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.instances))
+	return a.lastUp
 }
 
 func signal(c chan struct{}) {

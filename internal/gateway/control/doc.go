@@ -1,2 +1,30 @@
-// Package control is the control process's end of the gateway.
+// Package control is the control process's end of the gateway: it keeps one
+// running, tells it what the documents say, and answers for it.
+//
+// # What it promises
+//
+//   - One gateway runs. The one of an earlier control process is adopted, never
+//     doubled; one that died is replaced at once and given the listening sockets,
+//     of which this process holds duplicates that it never accepts on.
+//   - What the documents say is pushed whole, with the store's revision as its
+//     generation. Applied(revision) is true once the gateway has confirmed it and
+//     every listening socket that went with it is closed at both ends.
+//   - A load balancer that cannot be applied (its address is taken, its backend is
+//     Drover's own) says so in its status and serves by its previous spec.
+//   - Facts are of the moment: while no gateway answers they are unknown, except
+//     the last probe results, which are hints for the next one.
+//
+// # States
+//
+// Searching (is there one to adopt?) → Starting → Attached, where snapshots and
+// facts flow → Searching again when the connection ends.
+//
+// # A crash
+//
+// Nothing is kept on disk here. A new control process finds the gateway by its
+// socket, makes sure by (boot, number, start time) that it is the one that was
+// recorded, and is given the sockets and the applied snapshot. A crash between
+// binding a new address and handing it over frees that address again; between
+// handing it over and writing the status, the next one writes it. When another
+// control process has taken the gateway over, Run ends with ErrSuperseded.
 package control

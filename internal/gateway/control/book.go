@@ -1,0 +1,155 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+)
+
+// book holds a duplicate of every listening socket. It never accepts: as long as
+// it holds one, connections wait in the kernel also while no gateway runs.
+type book struct {
+	mu     sync.Mutex
+	held   map[string]*held
+	wanted []string // sockets that are not a balancer's
+	closed bool
+}
+
+type held struct {
+	wire.Socket
+	file *os.File
+}
+
+func newBook() *book { return &book{held: map[string]*held{}} }
+
+// adopt takes over what a gateway holds.
+func (b *book) adopt(list []wire.Socket, files []*os.File) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(list) != len(files) || b.closed {
+		for _, f := range files {
+			f.Close()
+		}
+		return fmt.Errorf("the gateway named %d sockets and gave %d", len(list), len(files))
+	}
+	for i, s := range list {
+		if b.held[s.Name] != nil {
+			files[i].Close()
+			continue
+		}
+		b.held[s.Name] = &held{Socket: s, file: files[i]}
+	}
+	return nil
+}
+
+// bind makes sure that there is a socket of that name.
+func (b *book) bind(ctx context.Context, name, address string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return net.ErrClosed
+	case b.held[name] != nil:
+		return nil
+	}
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err // the address is said already
+		}
+		return err
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	b.held[name] = &held{Socket: wire.Socket{Name: name, Address: l.Addr().String()}, file: f}
+	return nil
+}
+
+// want keeps a socket that no balancer names.
+func (b *book) want(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.wanted, name) {
+		b.wanted = append(b.wanted, name)
+	}
+}
+
+// listener accepts on a held socket.
+func (b *book) listener(name string) (net.Listener, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.held[name]
+	if h == nil {
+		return nil, net.ErrClosed
+	}
+	return net.FileListener(h.file)
+}
+
+// address is what a socket is bound to; empty: there is none.
+func (b *book) address(name string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h := b.held[name]; h != nil {
+		return h.Address
+	}
+	return ""
+}
+
+// choose returns those of names that are held, and the wanted ones.
+func (b *book) choose(names []string) []wire.Socket {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []wire.Socket
+	for _, name := range append(slices.Clone(b.wanted), names...) {
+		if h := b.held[name]; h != nil && !slices.Contains(list, h.Socket) {
+			list = append(list, h.Socket)
+		}
+	}
+	return list
+}
+
+// files are those of the given sockets, to be sent before anything else is asked of the book.
+func (b *book) files(list []wire.Socket) []*os.File {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	files := make([]*os.File, len(list))
+	for i, s := range list {
+		files[i] = b.held[s.Name].file
+	}
+	return files
+}
+
+// keep closes every socket that is not in list, and says whether there was one.
+func (b *book) keep(list []wire.Socket) (closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, h := range b.held {
+		if !slices.Contains(list, h.Socket) {
+			h.file.Close()
+			delete(b.held, name)
+			closed = true
+		}
+	}
+	return closed
+}
+
+// close lets go of everything; a gateway holds its own.
+func (b *book) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for name, h := range b.held {
+		h.file.Close()
+		delete(b.held, name)
+	}
+}

@@ -1,0 +1,283 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+)
+
+const (
+	// A gateway that lived this long is started again at once when it dies.
+	steadyLife  = 10 * time.Second
+	firstWait   = 50 * time.Millisecond
+	longestWait = 5 * time.Second
+	// pollWait is how long a poll may wait for news.
+	pollWait = 2 * time.Second
+	// retryBind is how soon an address that was taken is tried again.
+	retryBind    = time.Second
+	retryRefused = 30 * time.Second
+)
+
+// link is a gateway that is attached.
+type link struct {
+	calls *wire.Conn
+	polls *wire.Conn
+	hello wire.Hello
+	epoch int64
+	known []wire.Socket // what the gateway holds
+	// applied is the gateway's snapshot when it was attached.
+	applied wire.Snapshot
+}
+
+func (l *link) close() {
+	l.calls.Close()
+	l.polls.Close()
+}
+
+// supervise keeps a gateway attached.
+func (c *Control) supervise(ctx context.Context) error {
+	wait := time.Duration(0)
+	p := &pusher{control: c, good: map[string]wire.Balancer{}, refused: map[string]refusal{}}
+	for {
+		began := time.Now()
+		err := c.once(ctx, p)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case c.stopping.Load():
+			return nil
+		case errors.Is(err, wire.Superseded):
+			return err
+		}
+		c.disconnect()
+		c.reap()
+		if time.Since(began) > steadyLife {
+			wait = 0
+		}
+		c.o.Logger.Warn("The gateway is gone and will be started again", "error", err, "wait", wait)
+		if !pause(ctx, wait) {
+			return ctx.Err()
+		}
+		wait = min(max(2*wait, firstWait), longestWait)
+	}
+}
+
+// once finds or starts a gateway and stays with it until the connection ends.
+func (c *Control) once(ctx context.Context, p *pusher) error {
+	l, fresh, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	p.begin(l, fresh)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.poll(ctx, l) })
+	g.Go(func() error { return p.run(ctx) })
+	return g.Wait()
+}
+
+func (c *Control) connect(ctx context.Context) (l *link, fresh bool, err error) {
+	c.mu.Lock()
+	l, c.waiting = c.waiting, nil
+	c.mu.Unlock()
+	if l != nil {
+		return l, false, nil
+	}
+	if l, err = c.adopt(ctx); l != nil || err != nil {
+		return l, false, err
+	}
+	l, err = c.start(ctx)
+	return l, true, err
+}
+
+// poll takes facts in until the connection ends.
+func (c *Control) poll(ctx context.Context, l *link) error {
+	var after uint64
+	trimmed := time.Now()
+	for {
+		if time.Since(trimmed) > time.Minute {
+			trimmed = time.Now()
+			if err := trimLog(c.logPath()); err != nil {
+				c.o.Logger.Warn("The gateway's log grows", "error", err)
+			}
+		}
+		call, cancel := context.WithTimeout(ctx, pollWait+callTimeout)
+		var f wire.Facts
+		_, err := l.polls.Call(call, wire.OpPoll, wire.Poll{Epoch: l.epoch, After: after, Wait: pollWait}, &f)
+		cancel()
+		if err != nil {
+			return err
+		}
+		after = f.Sequence
+		c.update(f)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// pusher tells the gateway what the documents say. It lives over gateways: what
+// one had applied is what the next one falls back on.
+type pusher struct {
+	control *Control
+	link    *link
+	hint    bool                     // the gateway is new: tell what was healthy
+	sent    []byte                   // content of the snapshot that is applied
+	pushed  int64                    // its generation
+	good    map[string]wire.Balancer // as last applied without an error
+	refused map[string]refusal       // balancers that the gateway could not apply
+}
+
+// refusal is what the gateway could not apply. It is tried again once in a while:
+// the reason may lie outside.
+type refusal struct {
+	content []byte
+	why     string
+	at      time.Time
+}
+
+func (p *pusher) begin(l *link, fresh bool) {
+	p.link, p.hint, p.sent, p.pushed = l, fresh, nil, 0
+	for _, b := range l.applied.Balancers {
+		if _, ok := p.good[b.Name]; !ok {
+			p.good[b.Name] = b
+		}
+	}
+}
+
+// run pushes whenever something changed, and tries again what failed.
+func (p *pusher) run(ctx context.Context) error {
+	for {
+		trouble, err := p.push(ctx)
+		if err != nil {
+			return err
+		}
+		retry := time.NewTimer(retryBind)
+		if !trouble {
+			retry.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			retry.Stop()
+			return ctx.Err()
+		case <-p.control.view.changed:
+			retry.Stop()
+		case <-retry.C:
+		}
+	}
+}
+
+// push brings the gateway up to date; trouble: some of it is to be tried again.
+func (p *pusher) push(ctx context.Context) (trouble bool, err error) {
+	for {
+		var w wire.Snapshot
+		hints := map[string][]string{}
+		if p.hint {
+			hints = p.control.hints()
+		}
+		if !p.control.view.with(func(d documents) { w = build(d, hints) }) {
+			return false, nil // nothing was read yet
+		}
+		problems := p.settle(ctx, &w)
+		again, err := p.apply(ctx, w, problems)
+		if err != nil {
+			return false, err
+		}
+		if again {
+			continue
+		}
+		if err := p.control.report(ctx, w, problems); err != nil {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			p.control.o.Logger.Warn("The status of a load balancer could not be written", "error", err)
+			return true, nil
+		}
+		return len(problems) > 0, nil
+	}
+}
+
+// apply sends the snapshot, unless the gateway has it; again: it is worth
+// building it anew, because it became different or an address became free.
+func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string]problem) (again bool, err error) {
+	content := contentOf(w)
+	c := p.control
+	if bytes.Equal(content, p.sent) {
+		c.confirm(p.pushed, w.Generation)
+		return false, nil
+	}
+	a := wire.Apply{Epoch: p.link.epoch, Snapshot: w, New: missing(w.Sockets, p.link.known)}
+	call, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var done wire.Applied
+	if _, err := p.link.calls.Call(call, wire.OpApply, a, &done, c.book.files(a.New)...); err != nil {
+		return false, err
+	}
+	p.link.known, p.sent, p.pushed = w.Sockets, content, w.Generation
+	news := p.learn(w, done.Errors)
+	if news {
+		return true, nil // what the gateway refused is replaced by what it had
+	}
+	closed := c.book.keep(w.Sockets)
+	hinted := p.hint
+	p.hint = false
+	c.confirm(w.Generation, w.Generation)
+	return closed && len(problems) > 0 || hinted, nil
+}
+
+// learn notes what the gateway applied and what it refused; news: something was
+// refused for the first time.
+func (p *pusher) learn(w wire.Snapshot, errs map[string]string) (news bool) {
+	for _, b := range w.Balancers {
+		if why, bad := errs[b.Name]; bad {
+			p.refused[b.Name] = refusal{balancerContent(b), why, time.Now()}
+			news = true
+			continue
+		}
+		b.Up = nil
+		p.good[b.Name] = b
+	}
+	return news
+}
+
+func missing(wanted, known []wire.Socket) (list []wire.Socket) {
+	have := map[wire.Socket]bool{}
+	for _, s := range known {
+		have[s] = true
+	}
+	for _, s := range wanted {
+		if !have[s] {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// contentOf is what two snapshots are compared by: all but the generation.
+func contentOf(w wire.Snapshot) []byte {
+	w.Generation = 0
+	raw, err := json.Marshal(w)
+	if err != nil {
+		return nil // never equal: it is sent, and the call says what is wrong
+	}
+	return raw
+}
+
+func balancerContent(b wire.Balancer) []byte {
+	b.Up = nil
+	return contentOf(wire.Snapshot{Balancers: []wire.Balancer{b}})
+}

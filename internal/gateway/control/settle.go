@@ -1,0 +1,156 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// problem is why a balancer serves by an older spec, or not at all.
+type problem struct {
+	reason  string // one word
+	message string
+	bind    bool // its address could not be listened on
+}
+
+// settle makes w what can be applied: for each balancer there is a socket, or it
+// stays as it was last applied, or it is left out.
+func (p *pusher) settle(ctx context.Context, w *wire.Snapshot) map[string]problem {
+	problems := map[string]problem{}
+	var list []wire.Balancer
+	var sockets []string
+	wanted := map[string]bool{}
+	for _, b := range w.Balancers {
+		wanted[b.Name] = true
+		if trouble := p.trouble(ctx, b); trouble != nil {
+			problems[b.Name] = *trouble
+			old, ok := p.good[b.Name]
+			if !ok || p.control.book.address(old.Socket) == "" {
+				continue
+			}
+			old.Up, b = b.Up, old
+		}
+		list = append(list, b)
+		sockets = append(sockets, b.Socket)
+	}
+	for name := range p.good {
+		if !wanted[name] {
+			delete(p.good, name)
+		}
+	}
+	w.Balancers = list
+	w.Sockets = p.control.book.choose(sockets)
+	return problems
+}
+
+// trouble says why b cannot be applied; nil: it can, and its socket is there.
+func (p *pusher) trouble(ctx context.Context, b wire.Balancer) *problem {
+	if r, ok := p.refused[b.Name]; ok && time.Since(r.at) < retryRefused && bytes.Equal(r.content, balancerContent(b)) {
+		return &problem{reason: "Refused", message: r.why}
+	}
+	delete(p.refused, b.Name)
+	if err := p.control.book.bind(ctx, b.Socket, b.Spec.Listen); err != nil {
+		return &problem{reason: bindReason(err), message: fmt.Sprintf("cannot listen on %s: %s", b.Spec.Listen, err), bind: true}
+	}
+	return nil
+}
+
+func bindReason(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "AddressInUse"
+	case errors.Is(err, syscall.EACCES):
+		return "PermissionDenied"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "AddressNotAvailable"
+	}
+	return "CannotListen"
+}
+
+// report writes what became of each balancer into its status, where that is news.
+func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[string]problem) error {
+	serving := map[string]string{}
+	for _, b := range w.Balancers {
+		serving[b.Name] = c.book.address(b.Socket)
+	}
+	type change struct {
+		name    string
+		address string
+		problem *problem
+	}
+	var changes []change
+	c.view.with(func(d documents) {
+		for name, b := range d.balancers {
+			var trouble *problem
+			if t, ok := problems[name]; ok {
+				trouble = &t
+			}
+			if !says(b.Status, serving[name], trouble) {
+				changes = append(changes, change{name, serving[name], trouble})
+			}
+		}
+	})
+	for _, ch := range changes {
+		if err := c.write(ctx, ch.name, ch.address, ch.problem); err != nil {
+			return fmt.Errorf("load balancer %s: %w", ch.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Control) write(ctx context.Context, name, address string, trouble *problem) error {
+	_, err := c.o.Store.Update(ctx, func(tx *store.Tx) error {
+		err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
+			b.Status.Address = address
+			for _, cond := range conditions(address, trouble) {
+				cond.Since = tx.Now()
+				b.Status.Conditions = resource.SetCondition(b.Status.Conditions, cond)
+			}
+			if trouble == nil {
+				b.Status.Conditions = resource.ClearCondition(b.Status.Conditions, resource.ConditionNotApplied)
+			}
+			return nil
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return err
+}
+
+// conditions are what a balancer's status shall say.
+func conditions(address string, trouble *problem) []resource.Condition {
+	listening := resource.Condition{Type: resource.ConditionListening, Status: address != ""}
+	if trouble == nil {
+		return []resource.Condition{listening}
+	}
+	if address == "" || trouble.bind {
+		listening.Reason, listening.Message = trouble.reason, trouble.message
+		listening.Status = false
+	}
+	return []resource.Condition{listening, {
+		Type: resource.ConditionNotApplied, Status: true, Reason: trouble.reason, Message: trouble.message,
+	}}
+}
+
+// says compares a status with what it shall say.
+func says(s resource.LoadBalancerStatus, address string, trouble *problem) bool {
+	if s.Address != address {
+		return false
+	}
+	for _, want := range conditions(address, trouble) {
+		have := resource.FindCondition(s.Conditions, want.Type)
+		if have == nil || have.Status != want.Status || have.Reason != want.Reason || have.Message != want.Message {
+			return false
+		}
+	}
+	return trouble != nil || resource.FindCondition(s.Conditions, resource.ConditionNotApplied) == nil
+}

@@ -1,0 +1,78 @@
+package control
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// build makes the snapshot that the documents ask for. Balancers name the
+// sockets that they need; whether those exist is not its matter. It is pure.
+func build(d documents, hints map[string][]string) wire.Snapshot {
+	w := wire.Snapshot{Generation: d.revision}
+	bySet := map[string][]wire.Instance{}
+	for _, name := range slices.Sorted(maps.Keys(d.instances)) {
+		i := d.instances[name]
+		bySet[i.Status.Set] = append(bySet[i.Status.Set], instanceOf(i))
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.sets)) {
+		w.Sets = append(w.Sets, wire.Set{
+			Name:      name,
+			Check:     checkOf(d.sets[name].Spec.Health),
+			Instances: bySet[name],
+		})
+		delete(bySet, name)
+	}
+	// Instances whose set is gone already still have requests to finish.
+	for _, name := range slices.Sorted(maps.Keys(bySet)) {
+		w.Sets = append(w.Sets, wire.Set{Name: name, Instances: bySet[name]})
+	}
+	slices.SortFunc(w.Sets, func(a, b wire.Set) int { return cmp.Compare(a.Name, b.Name) })
+	for _, name := range slices.Sorted(maps.Keys(d.balancers)) {
+		b := d.balancers[name]
+		w.Balancers = append(w.Balancers, wire.Balancer{
+			Name:   name,
+			Socket: socketName("balancer", name, b.Spec.Listen),
+			Spec:   b.Spec,
+			Up:     hints[name],
+		})
+	}
+	return w
+}
+
+func instanceOf(i resource.Instance) wire.Instance {
+	w := wire.Instance{
+		Name:      i.Name,
+		Address:   i.Status.Address,
+		Version:   i.Status.Version,
+		Colour:    i.Status.Colour,
+		Admission: i.Status.Admission,
+		PID:       i.Status.PID,
+		Healthy:   i.Status.Health == resource.HealthHealthy && i.Status.Address != "",
+	}
+	if i.Status.StartedAt != nil {
+		w.StartedAt = *i.Status.StartedAt
+	}
+	return w
+}
+
+func checkOf(h resource.HealthCheck) *wire.Check {
+	if h.Process {
+		return nil
+	}
+	return &wire.Check{
+		Path:               h.Path,
+		Interval:           time.Duration(h.Interval),
+		Timeout:            time.Duration(h.Timeout),
+		UnhealthyThreshold: h.UnhealthyThreshold,
+		HealthyThreshold:   h.HealthyThreshold,
+	}
+}
+
+// socketName names a listening socket by what it was asked for: port 0 keeps the
+// port that it was given over restarts, and another address is another socket.
+func socketName(kind, name, address string) string { return kind + "/" + name + "@" + address }
