@@ -42,7 +42,7 @@ func (c *cli) clientWith(o client.Options) (*client.Client, error) {
 	if o.CAFile == "" && o.Pin == "" { // a flag outranks the environment as a whole
 		o.CAFile, o.Pin = c.Getenv("DROVER_CA_FILE"), c.Getenv("DROVER_CA_PIN")
 	}
-	o.UserAgent = "drover/" + buildVersion()
+	o.UserAgent = "drover/" + Version()
 	cl, err := client.New(o)
 	if err != nil {
 		return nil, usageError{err}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ func (c *cli) down(ctx context.Context) error {
 		return err
 	}
 	stopped, err := c.local.Down(ctx, c.dataDir())
-	if errors.Is(err, ErrInUse) {
+	if resource.IsCode(err, resource.CodeInUse) {
 		return c.downServer(ctx, client.Options{}) // a server that is just starting holds the folder
 	}
 	if err != nil {
@@ -50,9 +49,6 @@ func (c *cli) down(ctx context.Context) error {
 	fmt.Fprintf(c.Stdout, "Stopped: %s.\n", stopped)
 	return nil
 }
-
-// ErrInUse: another process is the server of the data folder.
-var ErrInUse = errors.New("the data folder is in use by a server")
 
 // downServer asks a running server, and says what there was to stop.
 func (c *cli) downServer(ctx context.Context, o client.Options) error {

@@ -114,7 +114,7 @@ func interrupted(w io.Writer) func(error) {
 
 // untilInterrupted makes Ctrl-C the good end of a command that only looks.
 func untilInterrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return nil
 	}
 	return err

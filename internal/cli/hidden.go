@@ -13,7 +13,7 @@ type Local struct {
 	// NewServer makes a server; it starts nothing.
 	NewServer func(UpOptions) (Server, error)
 	// Down stops what runs from a data folder and says what that was. A folder
-	// that a server holds is ErrInUse.
+	// that a server holds is an error with resource.CodeInUse, and nothing is stopped.
 	Down func(ctx context.Context, data string) (Running, error)
 	// Restore fills an empty data folder from a backup.
 	Restore func(ctx context.Context, data, file string) error

@@ -63,9 +63,12 @@ func (c *cli) push(ctx context.Context, cl *client.Client, ref, folder string, o
 	if err != nil {
 		return err
 	}
-	url, transport := cl.Registry()
+	digest, err := img.Digest()
+	if err != nil {
+		return fmt.Errorf("compute the digest of %s: %w", ref, err)
+	}
 	report, stop := c.pushProgress(ref)
-	digest, err := imagepush.Push(ctx, imagepush.Server{URL: url, Transport: transport}, ref, img, report)
+	err = cl.PushImage(ctx, ref, img, report)
 	stop()
 	if err != nil {
 		return err

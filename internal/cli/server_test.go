@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/droverhq/drover/internal/resource"
 )
 
 // fakeServer records what up does with it.
@@ -55,7 +57,7 @@ func TestUpSaysWhatGoesOn(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	o := f.options
-	if o.Data != data || o.Listen != "127.0.0.1:0" || o.PortLow != 1000 || o.PortHigh != 1100 || o.UIDLow != 2000000 || o.UIDHigh != 2065535 || fmt.Sprint(o.HostPaths) != "[/srv/a /srv/b]" {
+	if o.Data != data || o.Listen != "127.0.0.1:0" || o.PortLow != 1000 || o.PortHigh != 1100 || o.UIDLow != 2000000 || o.UIDHigh != 2065535 || o.Logger == nil || o.Version == "" || fmt.Sprint(o.HostPaths) != "[/srv/a /srv/b]" {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -108,7 +110,7 @@ func TestDown(t *testing.T) {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
 	// A server that is only starting has the folder, and soon the socket.
-	failure = fmt.Errorf("lock %s: %w", w.data, ErrInUse)
+	failure = resource.Errorf(resource.CodeInUse, "%s is in use", w.data)
 	w.local.Down = func(context.Context, string) (Running, error) { w.start(); return answer, failure }
 	if got := w.run("down"); got.code != 0 || w.downs != 2 {
 		t.Errorf("exit %d, %d downs: %s%s", got.code, w.downs, got.out, got.err)

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"time"
@@ -22,8 +24,9 @@ type UpOptions struct {
 	PortLow, PortHigh int
 	UIDLow, UIDHigh   int
 	TLSCert, TLSKey   string
-	LogFormat         string // text or json
 	HostPaths         []string
+	Version           string
+	Logger            *slog.Logger
 }
 
 // Server is a server in this process.
@@ -46,7 +49,8 @@ type Running struct {
 }
 
 func (c *cli) upCommand() *cobra.Command {
-	var o UpOptions
+	o := UpOptions{Version: Version()}
+	logFormat := "text"
 	ports, uids := numberRange{20000, 29999}, numberRange{2000000, 2065535}
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -62,6 +66,10 @@ control process: instances and the gateway go on and are taken over by the next 
 			if err := o.check(); err != nil {
 				return err
 			}
+			var err error
+			if o.Logger, err = newLogger(c.Stderr, logFormat); err != nil {
+				return err
+			}
 			return c.up(cmd.Context(), o)
 		},
 	}
@@ -72,7 +80,7 @@ control process: instances and the gateway go on and are taken over by the next 
 	f.Var(&uids, "uid-range", "user ids that instances run under (as root)")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "`file` with the API's certificate chain")
 	f.StringVar(&o.TLSKey, "tls-key", "", "`file` with its key")
-	f.StringVar(&o.LogFormat, "log-format", "text", "`text` or json")
+	f.StringVar(&logFormat, "log-format", logFormat, "`text` or json")
 	f.StringArrayVar(&o.HostPaths, "host-path", nil, "`folder` below which documents may name files (repeatable)")
 	return cmd
 }
@@ -87,9 +95,6 @@ func (o *UpOptions) check() error {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return usagef("--tls-cert and --tls-key belong together")
 	}
-	if o.LogFormat != "text" && o.LogFormat != "json" {
-		return usagef("--log-format %q: want text or json", o.LogFormat)
-	}
 	for i, path := range o.HostPaths {
 		abs, err := filepath.Abs(path)
 		if err != nil {
@@ -103,6 +108,17 @@ func (o *UpOptions) check() error {
 	}
 	o.Data = data
 	return nil
+}
+
+// newLogger writes the server's log. Secrets are taken out by the server itself.
+func newLogger(w io.Writer, format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, usagef("--log-format %q: want text or json", format)
 }
 
 func (c *cli) up(ctx context.Context, o UpOptions) error {
@@ -139,7 +155,7 @@ func (c *cli) banner(server Server, data string) {
   data         %s
   admin token  %s
 Ctrl-C stops the control process; instances and the gateway go on until "drover down".
-`, buildVersion(), server.URL(), data, filepath.Join(data, "admin.token"))
+`, Version(), server.URL(), data, filepath.Join(data, "admin.token"))
 }
 
 // endedByItself tidies up after a server that was told to end, or whose part failed.

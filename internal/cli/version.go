@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// buildVersion is the version that the Go tool stamped into the program.
-func buildVersion() string {
+// Version is the version that the Go tool stamped into the program.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"
@@ -49,7 +49,7 @@ func (c *cli) versionCommand() *cobra.Command {
 }
 
 func readVersion() versionInfo {
-	v := versionInfo{Version: buildVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

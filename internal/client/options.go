@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -99,37 +98,6 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Server says which server the client talks to: a URL or the path of a socket.
 func (c *Client) Server() string { return c.target.String() }
-
-// Registry is where images are pushed to: the URL's host means nothing to a
-// socket, and only the transport knows the way and the token.
-func (c *Client) Registry() (url string, transport http.RoundTripper) {
-	return c.target.base.String(), authorized{c}
-}
-
-// authorized sends requests to the client's server, as its user, and to nobody else.
-type authorized struct{ c *Client }
-
-func (a authorized) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != a.c.target.base.Scheme || r.URL.Host != a.c.target.base.Host {
-		return nil, a.refuse(r, fmt.Errorf("%s is not the server %s", r.URL.Host, a.c.target))
-	}
-	token, err := a.c.token.get(r.Context())
-	if err != nil {
-		return nil, a.refuse(r, err)
-	}
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("User-Agent", a.c.userAgent)
-	return a.c.transport.RoundTrip(r)
-}
-
-// refuse does not send r: a transport closes its body all the same.
-func (authorized) refuse(r *http.Request, err error) error {
-	if r.Body == nil {
-		return err
-	}
-	return errors.Join(err, r.Body.Close())
-}
 
 // DefaultData is the data folder when none is told: /var/lib/drover as root,
 // ~/.local/share/drover otherwise.

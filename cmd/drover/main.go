@@ -1,0 +1,57 @@
+// Command drover delivers new versions of software to fleets without losing a request.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/droverhq/drover/internal/app"
+	"github.com/droverhq/drover/internal/cli"
+	"github.com/droverhq/drover/internal/demo"
+	"github.com/droverhq/drover/internal/store"
+)
+
+func main() {
+	os.Exit(cli.Main(cli.Local{
+		NewServer: newServer,
+		Down:      down,
+		Restore:   app.Restore,
+		Demo:      demo.Command,
+		Hidden:    app.Hidden(cli.Version()),
+	}))
+}
+
+func newServer(o cli.UpOptions) (cli.Server, error) {
+	a, err := app.New(app.Options{
+		Listen: o.Listen, Data: o.Data, HostPaths: o.HostPaths,
+		Ports: app.Range{Low: o.PortLow, High: o.PortHigh}, UIDs: app.Range{Low: o.UIDLow, High: o.UIDHigh},
+		TLSCert: o.TLSCert, TLSKey: o.TLSKey, Version: o.Version, Logger: logger(o.LogFormat),
+	})
+	return server{a}, err
+}
+
+// server is the app as the command line knows it.
+type server struct{ *app.App }
+
+func (s server) Running(ctx context.Context) (cli.Running, error) {
+	r, err := s.App.Running(ctx)
+	return cli.Running(r), err
+}
+
+func down(ctx context.Context, data string) (cli.Running, error) {
+	r, err := app.Down(ctx, app.Options{Data: data, Logger: logger("text")})
+	if errors.Is(err, store.ErrInUse) {
+		err = fmt.Errorf("%w: %w", cli.ErrInUse, err)
+	}
+	return cli.Running(r), err
+}
+
+func logger(format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+}
