@@ -3,15 +3,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/droverhq/drover/internal/app"
 	"github.com/droverhq/drover/internal/cli"
 	"github.com/droverhq/drover/internal/demo"
-	"github.com/droverhq/drover/internal/store"
 )
 
 func main() {
@@ -28,7 +24,7 @@ func newServer(o cli.UpOptions) (cli.Server, error) {
 	a, err := app.New(app.Options{
 		Listen: o.Listen, Data: o.Data, HostPaths: o.HostPaths,
 		Ports: app.Range{Low: o.PortLow, High: o.PortHigh}, UIDs: app.Range{Low: o.UIDLow, High: o.UIDHigh},
-		TLSCert: o.TLSCert, TLSKey: o.TLSKey, Version: o.Version, Logger: logger(o.LogFormat),
+		TLSCert: o.TLSCert, TLSKey: o.TLSKey, Version: o.Version, Logger: o.Logger,
 	})
 	return server{a}, err
 }
@@ -42,16 +38,6 @@ func (s server) Running(ctx context.Context) (cli.Running, error) {
 }
 
 func down(ctx context.Context, data string) (cli.Running, error) {
-	r, err := app.Down(ctx, app.Options{Data: data, Logger: logger("text")})
-	if errors.Is(err, store.ErrInUse) {
-		err = fmt.Errorf("%w: %w", cli.ErrInUse, err)
-	}
+	r, err := app.Down(ctx, app.Options{Data: data})
 	return cli.Running(r), err
-}
-
-func logger(format string) *slog.Logger {
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }

@@ -14,8 +14,6 @@ import (
 // WriteOptions of a scale set's write.
 type WriteOptions struct {
 	Force bool
-	// IfRevision, when not nil, must be the revision that is stored; 0: none is.
-	IfRevision *int64
 }
 
 // Write puts a scale set, and the rollout that its change of model starts, into tx.
@@ -24,7 +22,7 @@ func Write(tx *store.Tx, set resource.ScaleSet, o WriteOptions) (Verdict, error)
 	if err != nil {
 		return Verdict{}, err
 	}
-	return write(tx, Wish{Old: old, New: set, Force: o.Force, Now: tx.Now()}, o.IfRevision)
+	return write(tx, Wish{Old: old, New: set, Force: o.Force, Now: tx.Now()})
 }
 
 func stored(tx *store.Tx, name string) (*resource.ScaleSet, error) {
@@ -38,7 +36,7 @@ func stored(tx *store.Tx, name string) (*resource.ScaleSet, error) {
 	return &old, nil
 }
 
-func write(tx *store.Tx, w Wish, ifRevision *int64) (Verdict, error) {
+func write(tx *store.Tx, w Wish) (Verdict, error) {
 	var err error
 	if w.Versions, err = versionsOf(context.Background(), tx.Reader(), w.New.Spec.Image); err != nil {
 		return Verdict{}, err
@@ -47,10 +45,6 @@ func write(tx *store.Tx, w Wish, ifRevision *int64) (Verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	var options []store.PutOption
-	if ifRevision != nil {
-		options = append(options, store.IfRevision(*ifRevision))
-	}
 	if v.Rollout != nil {
 		made, err := store.PutAs(tx, *v.Rollout, store.IfRevision(0))
 		if err != nil {
@@ -58,7 +52,7 @@ func write(tx *store.Tx, w Wish, ifRevision *int64) (Verdict, error) {
 		}
 		v.Rollout = &made
 	}
-	if v.Set, err = store.PutAs(tx, v.Set, options...); err != nil {
+	if v.Set, err = store.PutAs(tx, v.Set); err != nil {
 		return v, fmt.Errorf("write scale set %s: %w", w.New.Name, err)
 	}
 	return v, nil
@@ -92,7 +86,7 @@ func (f *Fleet) Start(ctx context.Context, r StartRequest) (Verdict, error) {
 		if r.Image != "" {
 			set.Spec.Image = r.Image
 		}
-		v, err = write(tx, Wish{Old: old, New: set, Force: r.Force, Start: true, Now: tx.Now()}, nil)
+		v, err = write(tx, Wish{Old: old, New: set, Force: r.Force, Start: true, Now: tx.Now()})
 		return err
 	})
 	return v, err
@@ -122,16 +116,20 @@ func (f *Fleet) Scale(ctx context.Context, name string, capacity int) (resource.
 		if err := resource.Validate(d); err != nil {
 			return err
 		}
-		v, err = write(tx, Wish{Old: old, New: set, Now: tx.Now()}, nil)
+		v, err = write(tx, Wish{Old: old, New: set, Now: tx.Now()})
 		return err
 	})
 	return v.Set, err
 }
 
 // Delete marks a set; its rollout is cancelled, its instances are drained and
-// deleted with their data, and then the document goes.
-func Delete(tx *store.Tx, name string) error {
+// deleted with their data, and then the document goes. A revision other than 0 is
+// the one that the set must still have.
+func Delete(tx *store.Tx, name string, revision int64) error {
 	err := store.Edit(tx, resource.KindScaleSet, name, func(set *resource.ScaleSet) error {
+		if revision != 0 && set.Revision != revision {
+			return fmt.Errorf("scale set %s: %w", name, store.ErrConflict)
+		}
 		if set.Status.Deleting == nil {
 			set.Status.Deleting = &resource.Deleting{Since: tx.Now()}
 		}

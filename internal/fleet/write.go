@@ -25,7 +25,8 @@ type Wish struct {
 type Verdict struct {
 	Set resource.ScaleSet
 	// Rollout is the one that the write starts, or nil.
-	Rollout *resource.Rollout
+	Rollout  *resource.Rollout
+	Warnings []string
 }
 
 // Judge applies the rules of "spec is the wish, status is what runs". It is pure.

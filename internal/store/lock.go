@@ -9,9 +9,12 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/droverhq/drover/internal/resource"
 )
 
-// lock takes the folder for this process. The kernel frees it when the process
+// lock takes the folder for this process; one that another process has is an
+// error with resource.CodeInUse. The kernel frees it when the process
 // ends, however it ends; a child does not inherit it (Go opens files close-on-exec).
 func lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -20,7 +23,7 @@ func lock(dir string) (*os.File, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("%s is in use by the process with pid %s", dir, holder(f))
+		err = resource.Errorf(resource.CodeInUse, "%s is in use by the process with pid %s", dir, holder(f))
 	}
 	if err == nil {
 		err = sign(f)

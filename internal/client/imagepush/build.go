@@ -26,6 +26,9 @@ type Folder struct {
 
 // Options say what an image is made of.
 type Options struct {
+	// Base is an image made by Build that the layers are put upon: they are read
+	// once for all images that share them. Nil: an empty one.
+	Base       v1.Image
 	Layers     []Folder // the last one on top
 	Entrypoint []string
 	Cmd        []string
@@ -43,7 +46,10 @@ func Build(ctx context.Context, o Options) (v1.Image, error) {
 	if len(o.Layers) == 0 {
 		return nil, errors.New("an image needs a folder")
 	}
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img := o.Base
+	if img == nil {
+		img = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	}
 	for _, f := range o.Layers {
 		l, err := newLayer(ctx, f)
 		if err != nil {

@@ -1,0 +1,256 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/droverhq/drover/internal/api"
+	"github.com/droverhq/drover/internal/compute"
+	"github.com/droverhq/drover/internal/compute/process"
+	"github.com/droverhq/drover/internal/fleet"
+	"github.com/droverhq/drover/internal/gallery"
+	"github.com/droverhq/drover/internal/gateway/control"
+	"github.com/droverhq/drover/internal/identity"
+	"github.com/droverhq/drover/internal/identity/redact"
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// App is one server.
+type App struct {
+	o         Options
+	log       *slog.Logger
+	startedAt time.Time
+	root      bool
+
+	store   *store.Store
+	tokens  *identity.Tokens
+	gallery *gallery.Registry
+	gateway *control.Control
+	driver  *process.Driver
+	compute *compute.Compute
+	fleet   *fleet.Fleet
+	api     *api.Server
+
+	listener net.Listener
+	url      string
+
+	components *group
+	stopping   stack
+	// stopWork ends what would start instances and the gateway again, for Down.
+	stopWork []func(context.Context) error
+
+	downOnce sync.Once
+	downErr  error
+	ended    chan struct{} // closed once Down or Stop is done
+	endOnce  sync.Once
+}
+
+// New checks the options. It touches nothing.
+func New(o Options) (*App, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &App{
+		o: o, log: slog.New(redact.Handler(o.Logger.Handler())), root: os.Geteuid() == 0,
+		components: newGroup(), ended: make(chan struct{}),
+	}, nil
+}
+
+// Start serves. When it fails, what was started is stopped again; instances and a
+// gateway that ran before go on.
+func (a *App) Start(ctx context.Context) error {
+	a.startedAt = time.Now()
+	steps := []func(context.Context) error{
+		a.openStore, a.openIdentity, a.openGallery, a.startGateway, a.startCompute, a.startFleet, a.startAPI,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+			defer cancel()
+			return errors.Join(err, a.stopping.unwind(limit))
+		}
+	}
+	return nil
+}
+
+// stopLimit bounds how long stopping may take when nobody says.
+const stopLimit = 30 * time.Second
+
+// Wait blocks until the server has ended: nil when it was told to, else the
+// failure of the component that could not go on.
+func (a *App) Wait() error {
+	select {
+	case <-a.ended:
+		return nil
+	case err := <-a.components.failed:
+		return err
+	}
+}
+
+// Stop ends the control process's part in order. Instances and the gateway go on.
+func (a *App) Stop(ctx context.Context) error {
+	defer a.end()
+	return a.stopping.unwind(ctx)
+}
+
+func (a *App) end() { a.endOnce.Do(func() { close(a.ended) }) }
+
+// URL is where the API answers, once started.
+func (a *App) URL() string { return a.url }
+
+// run starts a component for as long as the App runs.
+func (a *App) run(name string, f func(context.Context) error) (stop func(context.Context) error) {
+	stop = a.components.start(name, f)
+	a.stopping.push(name, stop)
+	return stop
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	if err := makeFolders(a.o.Data, a.root); err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: a.o.Data, Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	a.store = s
+	a.stopping.push("store", func(context.Context) error { return s.Close() })
+	if r := s.Recovery(); r != nil {
+		a.log.Warn("the store was damaged", "report", r.String())
+	}
+	a.run("store", s.Run)
+	return nil
+}
+
+func (a *App) openIdentity(ctx context.Context) error {
+	a.tokens = identity.NewTokens(a.store, a.log)
+	if err := a.tokens.EnsureAdmin(ctx, filepath.Join(a.o.Data, adminTokenFile)); err != nil {
+		return fmt.Errorf("the admin token: %w", err)
+	}
+	return nil
+}
+
+const adminTokenFile = "admin.token"
+
+func (a *App) openGallery(context.Context) error {
+	g, err := gallery.New(gallery.Options{
+		Dir: filepath.Join(a.o.Data, dirRegistry), Site: "local", Store: a.store,
+		Guard: guard{a.tokens}, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the gallery: %w", err)
+	}
+	a.gallery = g
+	a.run("gallery", g.Run)
+	return nil
+}
+
+// startGateway finds or starts the gateway. The API's socket is opened here: a
+// gateway that runs already holds it, so that no workload can take its port.
+func (a *App) startGateway(ctx context.Context) error {
+	a.gateway = control.New(control.Options{
+		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log,
+		Command: append(slices.Clone(a.o.Command), GatewayCommand, a.o.Data),
+	})
+	var err error
+	if a.listener, err = a.gateway.Listener(ctx, "api", a.o.Listen); err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	a.stopping.push("API listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
+	a.stopWork = append(a.stopWork, a.run("gateway control", a.gateway.Run))
+	return nil
+}
+
+func (a *App) startCompute(context.Context) error {
+	d, err := process.New(process.Options{Data: a.o.Data, Images: a.gallery, Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("the process driver: %w", err)
+	}
+	a.driver = d
+	a.stopping.push("process driver", func(context.Context) error { return d.Close() })
+	a.run("process driver", d.Run)
+	a.compute = compute.New(compute.Options{
+		Store: a.store, Driver: d, Probes: probes{a.gateway}, Logger: a.log,
+		Ports: compute.Range{First: a.o.Ports.Low, Last: a.o.Ports.High},
+		UIDs:  compute.Range{First: a.o.UIDs.Low, Last: a.o.UIDs.High},
+	})
+	a.gateway.OnProbe(a.compute.Wake)
+	a.stopWork = append(a.stopWork, a.run("compute", a.compute.Run))
+	return nil
+}
+
+func (a *App) startFleet(context.Context) error {
+	a.fleet = fleet.New(fleet.Options{Store: a.store, Traffic: traffic{a.gateway}, Logger: a.log})
+	a.stopWork = append(a.stopWork, a.run("fleet", a.fleet.Run))
+	return nil
+}
+
+func (a *App) startAPI(context.Context) error {
+	tcp := a.listener
+	t, err := a.tlsConfig()
+	if err != nil {
+		return err
+	}
+	a.url = "http://" + tcp.Addr().String()
+	if t != nil {
+		a.url = "https://" + tcp.Addr().String()
+	}
+	if a.api, err = api.New(a.apiOptions(tcp.Addr().String())); err != nil {
+		return fmt.Errorf("build the API: %w", err)
+	}
+	local, err := listenUnix(filepath.Join(a.o.Data, dirRun, "api.sock"))
+	if err != nil {
+		return err
+	}
+	a.serve("API socket", api.NewHTTPServer(a.api, nil), local, false)
+	a.serve("API", api.NewHTTPServer(a.api, t), tcp, t != nil)
+	return nil
+}
+
+// serve runs one HTTP server; stopping it lets requests in flight finish.
+func (a *App) serve(name string, srv *http.Server, l net.Listener, secure bool) {
+	l = api.Limit(l)
+	stop := a.components.start(name, func(ctx context.Context) error {
+		var err error
+		if secure {
+			err = srv.ServeTLS(l, "", "")
+		} else {
+			err = srv.Serve(l)
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			<-ctx.Done() // Shutdown goes on until what is in flight has ended
+			return nil
+		}
+		return err
+	})
+	a.stopping.push(name, func(ctx context.Context) error {
+		err := srv.Shutdown(ctx)
+		return errors.Join(err, stop(ctx))
+	})
+}
+
+func (a *App) apiOptions(address string) api.Options {
+	return api.Options{
+		Store: a.store, Authenticator: authenticator{a.tokens}, Tokens: tokens{a.tokens},
+		Fleet: fleets{a.fleet}, Logs: a.compute, System: system{a}, Logger: a.log,
+		Version: a.o.Version, Address: address,
+		Writers: map[string]api.Writer{resource.KindScaleSet: scaleSets{a.store}},
+		Deleters: map[string]api.Deleter{
+			resource.KindScaleSet:     scaleSets{a.store},
+			resource.KindImage:        images{a.gallery.DeleteImage},
+			resource.KindImageVersion: images{a.gallery.DeleteVersion},
+		},
+		Registry: a.gallery.Handler(), Traffic: figures{a.gateway},
+	}
+}

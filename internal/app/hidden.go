@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/droverhq/drover/internal/compute/process"
+	"github.com/droverhq/drover/internal/gateway"
+	"github.com/droverhq/drover/internal/identity/redact"
+	"github.com/droverhq/drover/internal/sample"
+)
+
+// GatewayCommand is the hidden sub-command that becomes the gateway; the data
+// folder is its argument.
+const GatewayCommand = "gateway"
+
+// Hidden are the sub-commands that Drover starts itself with, by name. They get
+// the arguments after it and return the exit code.
+func Hidden(version string) map[string]func(args []string) int {
+	return map[string]func([]string) int{
+		GatewayCommand: func(args []string) int { return runGateway(version, args) },
+		"launch":       process.LaunchMain,
+		"sample":       func([]string) int { return sample.Main() },
+	}
+}
+
+func runGateway(version string, args []string) int {
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "drover gateway: wants the data folder; Drover starts it itself")
+		return 2
+	}
+	log := slog.New(redact.Handler(slog.NewTextHandler(os.Stderr, nil)))
+	err := gateway.Run(context.Background(), gateway.Options{
+		RunDir: filepath.Join(args[0], dirRun), Version: version, Logger: log,
+	})
+	if err != nil {
+		log.Error("the gateway ends", "error", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// stack unwinds what was started, the last first. Each cleanup is pushed the
+// moment its thing exists, so that a start that fails half way leaves nothing.
+type stack struct {
+	cleanups []cleanup
+}
+
+type cleanup struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (s *stack) push(name string, run func(context.Context) error) {
+	s.cleanups = append(s.cleanups, cleanup{name, run})
+}
+
+func (s *stack) unwind(ctx context.Context) error {
+	var errs []error
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		c := s.cleanups[i]
+		if err := c.run(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", c.name, err))
+		}
+	}
+	s.cleanups = nil
+	return errors.Join(errs...)
+}
+
+// group runs components that only end when they are told to. The first that
+// returns otherwise is the group's failure.
+type group struct {
+	wg     sync.WaitGroup
+	failed chan error // buffered: the first failure
+}
+
+func newGroup() *group { return &group{failed: make(chan error, 1)} }
+
+// start runs a component and returns what stops it and waits for it.
+func (g *group) start(name string, run func(context.Context) error) func(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	g.wg.Go(func() {
+		defer close(done)
+		err := run(ctx)
+		if ctx.Err() == nil {
+			g.fail(name, err)
+		}
+	})
+	return func(limit context.Context) error {
+		cancel()
+		select {
+		case <-done:
+			return nil
+		case <-limit.Done():
+			return fmt.Errorf("%s did not end in time", name)
+		}
+	}
+}
+
+func (g *group) fail(name string, err error) {
+	if err == nil {
+		err = errors.New("ended unexpectedly")
+	}
+	select {
+	case g.failed <- fmt.Errorf("%s: %w", name, err):
+	default:
+	}
+}
