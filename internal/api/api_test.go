@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
 )
 
 func TestPutGetListDelete(t *testing.T) {
@@ -466,6 +467,15 @@ func TestCodes(t *testing.T) {
 		if code != resource.CodeInternal && (p.Detail != "why" || len(p.Errors) != 1) {
 			t.Errorf("%s: %+v", code, p)
 		}
+	}
+}
+
+func TestFullDiskSaysWhatToDo(t *testing.T) {
+	e := newEnv(t)
+	e.ports.fail = fmt.Errorf("put the set: %w", store.ErrNoSpace)
+	p := e.wantCode(resource.CodeInsufficientStorage, e.want(507, e.do("PUT", "/api/v1/scalesets/hello", ownerToken, scaleSet("hello"))))
+	if !strings.Contains(p.Detail, "nothing was written") || !strings.Contains(p.Detail, "Free space") {
+		t.Errorf("detail %q", p.Detail)
 	}
 }
 

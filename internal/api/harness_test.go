@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/goleak"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -123,26 +124,32 @@ func (p *ports) Revoke(ctx context.Context, name string) error {
 	return err
 }
 
+func rolloutAt(name string, revision int64) resource.Rollout {
+	r := resource.Rollout{Meta: resource.Meta{Kind: resource.KindRollout, Name: name, Revision: revision}}
+	r.Spec.Strategy, r.Status.Phase = resource.ModeBlueGreen, resource.RolloutStarting
+	return r
+}
+
 func (p *ports) StartRollout(_ context.Context, set string, r RolloutRequest) (resource.Rollout, error) {
-	out := resource.Rollout{Meta: resource.Meta{Kind: resource.KindRollout, Name: set + "-1", Revision: 7}}
+	out := rolloutAt(set+"-1", 7)
 	out.Spec.To.Image = r.Image
 	return out, p.fail
 }
 
 func (p *ports) Ask(_ context.Context, rollout string, ask resource.Ask) (resource.Rollout, error) {
 	p.asks = append(p.asks, ask)
-	return resource.Rollout{Meta: resource.Meta{Kind: resource.KindRollout, Name: rollout, Revision: 8}}, p.fail
+	return rolloutAt(rollout, 8), p.fail
 }
 
 func (p *ports) Rollback(_ context.Context, rollout, _ string) (resource.Rollout, bool, error) {
-	made := rollout == "hello-9"
-	return resource.Rollout{Meta: resource.Meta{Kind: resource.KindRollout, Name: "hello-10", Revision: 9}}, made, p.fail
+	return rolloutAt("hello-10", 9), rollout == "hello-9", p.fail
 }
 
 func (p *ports) Scale(ctx context.Context, set string, capacity int) (resource.ScaleSet, error) {
 	var out resource.ScaleSet
 	_, err := p.store.Update(ctx, func(tx *store.Tx) error {
 		return store.Edit(tx, resource.KindScaleSet, set, func(s *resource.ScaleSet) error {
+			s.Spec = resource.DefaultScaleSetSpec()
 			s.Spec.Capacity = capacity
 			out = *s
 			return p.fail
@@ -196,7 +203,7 @@ func (w setWriter) Put(tx *store.Tx, old *resource.Document, d resource.Document
 
 // env is a server that runs, with a store of its own.
 type env struct {
-	t     *testing.T
+	t     testing.TB
 	store *store.Store
 	ports *ports
 	auth  *callers
@@ -223,7 +230,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // openEnv builds the API on a store in dir; the caller closes both.
-func openEnv(t *testing.T, dir string, change ...func(*Options)) *env {
+func openEnv(t testing.TB, dir string, change ...func(*Options)) *env {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err != nil {
@@ -269,14 +276,14 @@ type reply struct {
 	body []byte
 }
 
-func (r reply) decode(t *testing.T, v any) {
+func (r reply) decode(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal(r.body, v); err != nil {
 		t.Fatalf("decode %s: %v", r.body, err)
 	}
 }
 
-func (r reply) problem(t *testing.T) Problem {
+func (r reply) problem(t testing.TB) Problem {
 	t.Helper()
 	var p Problem
 	if got := r.Header.Get("Content-Type"); got != "application/problem+json" {
@@ -315,37 +322,52 @@ func (e *env) do(method, path, token, body string, headers ...header) reply {
 	if r.body, err = io.ReadAll(resp.Body); err != nil {
 		e.t.Fatal(err)
 	}
-	e.documented(req, r)
+	e.documented(req, body, r)
 	return r
 }
 
-func (e *env) documented(req *http.Request, r reply) {
+// documented checks an answer, and the body of a request that was accepted,
+// against what the OpenAPI document says about them.
+func (e *env) documented(req *http.Request, body string, r reply) {
 	e.t.Helper()
 	_, pattern := e.api.mux.Handler(req)
-	method, path, ok := strings.Cut(pattern, " ")
+	method, path, _ := strings.Cut(pattern, " ")
 	item := e.api.api.OpenAPI().Paths[path]
-	if !ok || item == nil {
+	if item == nil {
 		return
 	}
-	op := map[string]any{"GET": item.Get, "PUT": item.Put, "POST": item.Post, "DELETE": item.Delete}[method]
-	raw, err := json.Marshal(op)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	var doc struct {
-		Responses map[string]struct{ Content map[string]any }
-	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		e.t.Fatal(err)
-	}
-	answer, ok := doc.Responses[strconv.Itoa(r.StatusCode)]
-	if !ok {
+	op := map[string]*huma.Operation{"GET": item.Get, "PUT": item.Put, "POST": item.Post, "DELETE": item.Delete}[method]
+	answer := op.Responses[strconv.Itoa(r.StatusCode)]
+	if answer == nil {
 		e.t.Errorf("%s answered %d, which is not documented: %s", pattern, r.StatusCode, r.body)
 		return
 	}
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if _, ok := answer.Content[media]; !ok {
+	content := answer.Content[media]
+	if content == nil {
 		e.t.Errorf("%s answered %d as %q, which is not documented", pattern, r.StatusCode, media)
+		return
+	}
+	if strings.HasSuffix(media, "json") {
+		e.fits(pattern+" answered", content.Schema, r.body)
+	}
+	if r.StatusCode/100 == 2 && strings.TrimSpace(body) != "" {
+		e.fits(pattern+" accepted", op.RequestBody.Content["application/json"].Schema, []byte(body))
+	}
+}
+
+// fits checks a value against its documented schema.
+func (e *env) fits(what string, schema *huma.Schema, raw []byte) {
+	e.t.Helper()
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		e.t.Errorf("%s what is not JSON: %s", what, raw)
+		return
+	}
+	var result huma.ValidateResult
+	huma.Validate(e.api.api.OpenAPI().Components.Schemas, schema, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, v, &result)
+	for _, err := range result.Errors {
+		e.t.Errorf("%s what is not documented so: %v in %s", what, err, raw)
 	}
 }
 

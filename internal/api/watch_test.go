@@ -27,7 +27,7 @@ type event struct {
 }
 
 type watcher struct {
-	t     *testing.T
+	t     testing.TB
 	lines *bufio.Reader
 }
 
@@ -105,7 +105,7 @@ func (w *watcher) next() event {
 	}
 }
 
-func (ev event) document(t *testing.T) resource.Document {
+func (ev event) document(t testing.TB) resource.Document {
 	t.Helper()
 	var d resource.Document
 	if err := json.Unmarshal([]byte(ev.data), &d); err != nil {

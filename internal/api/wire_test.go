@@ -247,50 +247,46 @@ func TestHTTP2(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &limited{Listener: inner, open: make(chan struct{}, 1), closed: make(chan struct{})}
-	dial := func() {
-		c, err := net.Dial("tcp", inner.Addr().String())
+	synctest.Test(t, func(t *testing.T) {
+		inner := &pipes{conns: make(chan net.Conn, 2), done: make(chan struct{})}
+		l := &limited{Listener: inner, open: make(chan struct{}, 1), closed: make(chan struct{})}
+		accepted := make(chan error, 1)
+		accept := func() {
+			c, err := l.Accept()
+			if err == nil {
+				err = c.Close()
+			}
+			accepted <- err
+		}
+		for range 2 {
+			c, err := inner.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+		}
+		first, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Close() })
-	}
-	dial()
-	dial()
-	first, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted := make(chan error)
-	accept := func() {
-		c, err := l.Accept()
-		if err == nil {
-			c.Close()
+		go accept()
+		synctest.Wait()
+		if len(accepted) != 0 {
+			t.Fatal("a second connection was accepted")
 		}
-		accepted <- err
-	}
-	go accept()
-	select {
-	case err := <-accepted:
-		t.Fatalf("a second connection was accepted: %v", err)
-	case <-time.After(50 * time.Millisecond):
-	}
-	if err := errors.Join(first.Close(), first.Close()); err == nil {
-		t.Error("closing twice is an error of the connection")
-	}
-	if err := <-accepted; err != nil {
-		t.Errorf("the place was not given back: %v", err)
-	}
-	l.open <- struct{}{}
-	go accept()
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-accepted; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("accept after the end: %v", err)
-	}
+		first.Close()
+		first.Close() // gives its place back once
+		if err := <-accepted; err != nil || len(l.open) != 0 {
+			t.Errorf("the place was not given back: %v, %d are taken", err, len(l.open))
+		}
+		l.open <- struct{}{}
+		go accept()
+		synctest.Wait()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-accepted; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept after the end: %v", err)
+		}
+	})
 }
