@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/droverhq/drover/internal/reconcile"
@@ -39,6 +40,9 @@ type Compute struct {
 	root   bool
 	began  time.Time
 	starts chan struct{} // held while disks are made and a process is started
+
+	mu   sync.Mutex
+	sets map[string]int64 // the generation of each set that its instances were looked at for
 }
 
 // workers bounds how many instances are looked after at once. Stopping one takes
@@ -59,7 +63,7 @@ func New(o Options) *Compute {
 	}
 	c := &Compute{
 		o: o, root: os.Geteuid() == 0, began: time.Now(),
-		starts: make(chan struct{}, 2*runtime.NumCPU()),
+		starts: make(chan struct{}, 2*runtime.NumCPU()), sets: map[string]int64{},
 	}
 	c.loop = &reconcile.Loop{
 		Name: "compute", Store: o.Store, Kinds: []string{resource.KindInstance, resource.KindScaleSet},
@@ -115,13 +119,32 @@ func (c *Compute) keys(change store.Change) []string {
 	case d.Kind == resource.KindInstance:
 		return []string{d.Name}
 	case change.Deleted:
+		c.forgetSet(d.Name)
 		return []string{setKey + d.Name}
+	case !c.newSpec(d):
+		return nil
 	}
 	list, err := c.o.Store.List(context.Background(), resource.KindInstance, store.ListOptions{Owner: d.Name})
 	if err != nil {
 		return nil // the resync has them all
 	}
 	return names(list.Items)
+}
+
+// newSpec reports whether a set's spec may differ from when it was last asked;
+// its status changes all the time.
+func (c *Compute) newSpec(set resource.Document) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed := c.sets[set.Name] != set.Generation
+	c.sets[set.Name] = set.Generation
+	return changed
+}
+
+func (c *Compute) forgetSet(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sets, name)
 }
 
 func (c *Compute) list(ctx context.Context) ([]string, error) {

@@ -82,6 +82,9 @@ func (c *cgroups) setUp() (*cgroupSet, error) {
 	set := &cgroupSet{limits: map[string]string{}}
 	errs := []error{errors.New("no cgroup file system is mounted")}
 	for _, m := range c.mounts {
+		if !m.unified && !slices.ContainsFunc(controllers[:], func(name string) bool { return slices.Contains(m.controllers, name) }) {
+			continue
+		}
 		dir := filepath.Join(m.path, c.home)
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			errs = append(errs, err)
@@ -94,9 +97,8 @@ func (c *cgroups) setUp() (*cgroupSet, error) {
 			set.track = dir
 		}
 	}
-	if set.track == "" {
-		set.track = set.limits["pids"]
-	}
+	// One group fewer to join: that costs a start some milliseconds each.
+	set.track = cmp.Or(set.limits["pids"], set.track)
 	if set.track == "" {
 		return set, errors.Join(errs[min(1, len(errs)-1):]...)
 	}

@@ -63,6 +63,10 @@ func New(o Options) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
+	// One name for one folder: cgroups and marked processes are found by it.
+	if real, err := filepath.EvalSymlinks(data); err == nil {
+		data = real
+	}
 	boot, err := bootID()
 	if err != nil {
 		return nil, err
@@ -227,13 +231,14 @@ func (d *Driver) TakenUIDs() (map[int]string, error) {
 			taken[uid] = name
 		}
 	}
-	retired, err := d.disks.ListRetired()
+	// By their owners, not by their records: one that is damaged counts too.
+	kept, err := readNames(d.retired())
 	if err != nil {
-		return nil, fmt.Errorf("list retired data: %w", err)
+		return nil, err
 	}
-	for _, r := range retired {
-		if r.UID > 0 {
-			taken[r.UID] = r.Instance + " (retired)"
+	for _, name := range kept {
+		if uid := ownerOf(filepath.Join(d.retired(), name)); uid > 0 {
+			taken[uid] = name + " (retired)"
 		}
 	}
 	return taken, nil
