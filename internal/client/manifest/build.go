@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -130,10 +131,18 @@ func (b *builder) object(values []*ast.MappingValueNode, here place, depth int) 
 	return out, nil
 }
 
-// key is the name of a field: any plain or quoted scalar, by its text.
+// key is the name of a field: any plain or quoted scalar, by its text. One with an
+// anchor, an alias or a tag is refused.
 func (b *builder) key(k ast.MapKeyNode) (string, error) {
-	if n, ok := k.(ast.ScalarNode); ok && n.GetToken().Type != token.ImplicitNullType {
-		return n.GetToken().Value, nil
+	switch k.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode, *ast.NullNode:
+		t := k.GetToken()
+		if t.Type == token.StringType && strings.HasPrefix(t.Value, "- ") {
+			return "", at(placeOf(k, b.lines), unclear) // the parser took an item of a list for a field
+		}
+		if t.Type != token.ImplicitNullType {
+			return t.Value, nil
+		}
 	}
 	return "", at(placeOf(k, b.lines), "the name of a field must be text on one line")
 }

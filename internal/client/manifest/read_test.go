@@ -191,6 +191,8 @@ func TestReadRefuses(t *testing.T) {
 		"text of a list":      {"a.yaml", "a: !!str [1]\n", "a.yaml:1: not YAML"},
 		"a list as a name":    {"a.yaml", "a: 1\n? [b]\n: c\n", "a.yaml:3: not YAML: found an invalid key"},
 		"octal":               {"a.yaml", "capacity: 010\n", "a.yaml:1: 010 is 10 to some programs and 8 to others"},
+		"item or field":       {"a.yaml", "a:\n-\nb: 1\n", "a.yaml:3: the indentation is not clear here"},
+		"field or item":       {"a.yaml", "a:\n- |\n   \n- b: 1\n", "a.yaml:4: the indentation is not clear here"},
 		"deep flow":           {"a.yaml", "a: " + strings.Repeat("[", 10_000), "nested more than 64 deep"},
 		"deep dashes":         {"a.yaml", "a:\n  " + strings.Repeat("- ", 10_000) + "x", "nested more than 64 deep"},
 		"deep indent":         {"a.yaml", indented(100), "nested more than 64 deep"},

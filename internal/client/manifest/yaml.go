@@ -90,6 +90,9 @@ func parsePiece(p piece) (*node, error) {
 		if root != nil {
 			return nil, at(placeOf(d.Body, p.lines), "another document begins here without a line of ---")
 		}
+		if err := (layout{p.lines}).check(d.Body, 1); err != nil {
+			return nil, err
+		}
 		b := builder{lines: p.lines, anchors: map[string]*node{}}
 		if root, err = b.build(d.Body, 0); err != nil {
 			return nil, err
