@@ -67,7 +67,7 @@ func (d *disk) reset(want sqlite.Head, contents func() (sqlite.Contents, error))
 	if err := d.closeFile(); err != nil {
 		d.log.Warn("close the database after a failure", "err", err)
 	}
-	d.file, err = sqlite.Open(ctx, d.database())
+	d.file, err = d.openFile(ctx)
 	if sqlite.IsDamaged(err) {
 		d.file, err = d.rebuild(ctx, contents)
 	}
@@ -96,5 +96,5 @@ func (d *disk) rebuild(ctx context.Context, contents func() (sqlite.Contents, er
 	if err := sqlite.Create(ctx, d.database(), c); err != nil {
 		return nil, err
 	}
-	return sqlite.Open(ctx, d.database())
+	return d.openFile(ctx)
 }

@@ -104,7 +104,7 @@ func (d *disk) load(ctx context.Context) (sqlite.Contents, error) {
 	if !info.Mode().IsRegular() {
 		return sqlite.Contents{}, fmt.Errorf("%s is not a plain file (%s): move it away", d.database(), info.Mode())
 	}
-	file, err := sqlite.Open(ctx, d.database())
+	file, err := d.openFile(ctx)
 	if err != nil {
 		return sqlite.Contents{}, err
 	}
@@ -114,6 +114,11 @@ func (d *disk) load(ctx context.Context) (sqlite.Contents, error) {
 	}
 	d.file = file
 	return c, nil
+}
+
+// openFile lets the log grow to 4 MiB, or to what a small reserve can hold several times.
+func (d *disk) openFile(ctx context.Context) (*sqlite.File, error) {
+	return sqlite.Open(ctx, d.database(), min(4<<20, d.space.size/4))
 }
 
 // isNew reports whether there never was a database here: no trace of one is left.
@@ -140,6 +145,11 @@ func (d *disk) saved() int64 {
 		return list[0].revision
 	}
 	return 0
+}
+
+func (d *disk) hasSnapshot() bool {
+	list, err := listSnapshots(d.snapshots())
+	return err == nil && len(list) > 0
 }
 
 // full reports whether err means that there is no space left. A disk that fills

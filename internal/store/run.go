@@ -16,7 +16,10 @@ func (s *Store) Run(ctx context.Context) error {
 	defer s.owned.Done()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	clock := snapshotClock{every: s.options.SnapshotEvery, interval: s.options.SnapshotInterval, last: time.Now()}
+	clock := snapshotClock{
+		every: s.options.SnapshotEvery, interval: s.options.SnapshotInterval,
+		none: !s.disk.hasSnapshot(), last: time.Now(),
+	}
 	for {
 		select {
 		case <-tick.C:
@@ -54,6 +57,7 @@ func (s *Store) keepSnapshots(ctx context.Context, clock *snapshotClock) {
 	}
 	if err := s.snapshot(ctx, start); err == nil {
 		s.unsaved.Add(-changes)
+		clock.none = false
 	} else if ctx.Err() == nil {
 		s.options.Logger.Error("take a snapshot", "err", err)
 	}

@@ -38,7 +38,7 @@ func parseSnapshot(path string) (snapshot, bool) {
 	}
 	var err error
 	s.at, err = time.Parse(snapshotTime+".db", at)
-	return s, err == nil && filepath.Base(path) == snapshotName(s.revision, s.at)
+	return s, err == nil && s.revision >= 0 && filepath.Base(path) == snapshotName(s.revision, s.at)
 }
 
 // listSnapshots returns the snapshots in dir, the newest first. Other files,
@@ -85,9 +85,13 @@ type snapshotClock struct {
 	every    int64
 	interval time.Duration
 
-	last time.Time     // when the last one was done
+	none bool          // there is none yet
+	last time.Time     // when the last one was done, or when this clock began
 	took time.Duration // and how long that took
 }
+
+// firstSnapshot is how soon there is something to fall back on at all.
+const firstSnapshot = 10 * time.Second
 
 // maxSnapshotShare bounds what snapshots cost: after each there is a pause of
 // so many times its duration, however many changes come meanwhile.
@@ -98,5 +102,5 @@ func (c snapshotClock) due(now time.Time, changes int64) bool {
 	if changes == 0 || since < maxSnapshotShare*c.took {
 		return false
 	}
-	return changes >= c.every || since >= c.interval
+	return changes >= c.every || since >= c.interval || c.none && since >= firstSnapshot
 }

@@ -54,9 +54,12 @@ func writeWhole(ctx context.Context, path string, c Contents) (err error) {
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
-	return f.transact(ctx, func() error {
+	if err := f.transact(ctx, func() error {
 		return f.write(ctx, Batch{Head: c.Head, Documents: c.Documents, Bookings: c.Bookings})
-	})
+	}); err != nil {
+		return err
+	}
+	return f.exec(ctx, "PRAGMA journal_mode = WAL")
 }
 
 // Read reads a whole file that nobody writes: a snapshot or a backup. One that

@@ -30,9 +30,10 @@ type File struct {
 	putHead                     *sql.Stmt
 }
 
-// Open opens the file at path, checks it and brings its tables up to date. An
-// error for which IsDamaged holds means that the file should be set aside.
-func Open(ctx context.Context, path string) (*File, error) {
+// Open opens the file at path, checks it and brings its tables up to date. Its
+// log is folded into it whenever it has grown by so many bytes. An error for which
+// IsDamaged holds means that the file should be set aside.
+func Open(ctx context.Context, path string, log int64) (*File, error) {
 	f, err := open(ctx, path, live)
 	if err != nil {
 		return nil, err
@@ -40,18 +41,25 @@ func Open(ctx context.Context, path string) (*File, error) {
 	if err = f.prepare(ctx); err == nil {
 		err = f.readHead(ctx)
 	}
+	if err == nil {
+		err = f.exec(ctx, fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", max(1, log/pageSize)))
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), f.Close())
 	}
 	return f, nil
 }
 
+const pageSize = 4096 // SQLite's own choice
+
 // mode is how a file is opened.
 type mode string
 
 const (
-	// live: an exclusive lock keeps the WAL's index in memory, and others out.
-	live mode = "_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	// live: an exclusive lock keeps the WAL's index in memory, and others out. That
+	// the file has a WAL is written in it by Create: to ask for it again here
+	// would bring the index's file back.
+	live mode = "_pragma=locking_mode(EXCLUSIVE)&_pragma=synchronous(FULL)"
 	// whole: a new file that is synced as one before anybody can see it.
 	whole mode = "_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)"
 	// readOnly: a finished file that nobody writes.
