@@ -20,19 +20,23 @@ func (s *Store) frame(ctx context.Context, sp Spec) error {
 	if err := makeDirs(set, 0o711); err != nil {
 		return err
 	}
-	if err := s.makeDir(sp.InstanceDir, 0o750, 0, sp.GID); err != nil {
+	if _, err := s.makeDir(sp.InstanceDir, 0o750, 0, sp.GID); err != nil {
 		return err
 	}
-	for _, name := range []string{dataName, tmpName} {
-		if err := s.makeDir(filepath.Join(sp.InstanceDir, name), 0o700, sp.UID, sp.GID); err != nil {
+	newData, err := s.makeDir(filepath.Join(sp.InstanceDir, dataName), 0o700, sp.UID, sp.GID)
+	if err != nil {
+		return err
+	}
+	if _, err := s.makeDir(filepath.Join(sp.InstanceDir, tmpName), 0o700, sp.UID, sp.GID); err != nil {
+		return err
+	}
+	if newData {
+		// What a workload syncs in data/ must not be lost because data/ itself is.
+		if err := errors.Join(syncDir(sp.InstanceDir), syncDir(set)); err != nil {
 			return err
 		}
 	}
-	if err := s.clearParts(ctx, sp.InstanceDir); err != nil {
-		return err
-	}
-	// What a workload syncs in data/ must not be lost because data/ itself is.
-	return errors.Join(syncDir(sp.InstanceDir), syncDir(set))
+	return s.clearParts(ctx, sp.InstanceDir)
 }
 
 func (s *Store) clearParts(ctx context.Context, dir string) error {
@@ -73,23 +77,25 @@ func makeDirs(dir string, mode fs.FileMode) error {
 // makeDir makes one folder and sets mode and, as root, owner also when it is
 // there: a crash may have come in between. Only data/ and tmp/ belong to the
 // workload and it cannot put anything in their place.
-func (s *Store) makeDir(dir string, mode fs.FileMode, uid, gid int) error {
-	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+func (s *Store) makeDir(dir string, mode fs.FileMode, uid, gid int) (made bool, err error) {
+	err = os.Mkdir(dir, mode)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return false, err
 	}
+	made = err == nil
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return err
+		return made, err
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is in the way: it is not a folder", dir)
+		return made, fmt.Errorf("%s is in the way: it is not a folder", dir)
 	}
 	if s.o.Root {
 		if err := os.Lchown(dir, uid, gid); err != nil {
-			return err
+			return made, err
 		}
 	}
-	return os.Chmod(dir, mode)
+	return made, os.Chmod(dir, mode)
 }
 
 // replaceOS builds os/ beside the one that is there and exchanges them. A crash
@@ -143,7 +149,8 @@ func (s *Store) build(ctx context.Context, t *tree, dst string, gid int) error {
 	if err := b.fill(t.root, dst); err != nil {
 		return err
 	}
-	return s.makeDir(dst, 0o750, 0, gid)
+	_, err := s.makeDir(dst, 0o750, 0, gid)
+	return err
 }
 
 type builder struct {

@@ -63,10 +63,13 @@ func (t *tree) hide(e entry) error {
 		delete(dir.children, base)
 	case kindOpaque:
 		n, err := t.find(e.Name)
-		if err == nil && n != nil && n.isDir() {
-			clear(n.children)
+		switch {
+		case err != nil || n == nil:
+			return err
+		case !n.isDir():
+			return refusal(e.Name, "it is a %s, and what is in it is to be hidden", n.noun())
 		}
-		return err
+		clear(n.children)
 	}
 	return nil
 }
