@@ -189,6 +189,10 @@ func (c *checker) unknown(at, name string, siblings []string) {
 		c.later(at, name)
 		return
 	}
+	if c.full() {
+		c.invalid = true
+		return
+	}
 	near := nearest(name, siblings)
 	place := findField(reflect.TypeOf(newSpec(c.kind)).Elem(), name, "/spec")
 	switch {

@@ -37,15 +37,20 @@ func (c *checker) later(pointer, what string) {
 }
 
 func (c *checker) note(pointer, detail string) {
+	if c.full() {
+		return
+	}
 	for _, f := range c.fields {
 		if f.Pointer == pointer || strings.HasPrefix(f.Pointer, pointer+"/") || strings.HasPrefix(pointer, f.Pointer+"/") {
 			return
 		}
 	}
-	if len(c.fields) < maxFields {
-		c.fields = append(c.fields, FieldError{pointer, detail})
-	}
+	c.fields = append(c.fields, FieldError{pointer, detail})
 }
+
+// full reports whether no more problems are told: finding out what was meant by
+// each of a hostile document's fields would cost more than reading it.
+func (c *checker) full() bool { return len(c.fields) >= maxFields }
 
 // err is what was found, or nil.
 func (c *checker) err(name string) error {
