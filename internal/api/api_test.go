@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -513,10 +514,12 @@ func TestAuditLog(t *testing.T) {
 	e.do("PUT", "/api/v1/scalesets/hello?force=true", ownerToken, scaleSet("hello"))
 	e.do("DELETE", "/api/v1/scalesets/hello", readerToken, "")
 	e.do("GET", "/api/v1/scalesets/hello", readerToken, "")
+	e.do("POST", "/api/v1/apply", ownerToken, "["+scaleSet("hello")+","+scaleSet("other")+"]")
 	type line struct {
 		Msg, Who, Method, Path, Code string
 		Status                       int
 		Force                        bool
+		Documents                    []string
 	}
 	var got []line
 	for text := range strings.Lines(e.logs.String()) {
@@ -529,11 +532,12 @@ func TestAuditLog(t *testing.T) {
 		}
 	}
 	want := []line{
-		{"audit", "root", "PUT", "/api/v1/scalesets/hello", "invalid", 400, false},
-		{"audit", "root", "PUT", "/api/v1/scalesets/hello", "", 201, true},
-		{"audit", "ro", "DELETE", "/api/v1/scalesets/hello", "forbidden", 403, false},
+		{"audit", "root", "PUT", "/api/v1/scalesets/hello", "invalid", 400, false, nil},
+		{"audit", "root", "PUT", "/api/v1/scalesets/hello", "", 201, true, nil},
+		{"audit", "ro", "DELETE", "/api/v1/scalesets/hello", "forbidden", 403, false, nil},
+		{"audit", "root", "POST", "/api/v1/apply", "", 200, false, []string{"ScaleSet other"}},
 	}
-	if !slices.Equal(got, want) {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("audit:\n%+v, want\n%+v", got, want)
 	}
 	if strings.Contains(e.logs.String(), "s3cret") {

@@ -68,6 +68,11 @@ func (s *Server) apply(ctx context.Context, in *applyInput) (*applyOutput, error
 	if err != nil {
 		return nil, err
 	}
+	for _, o := range out.Body.Items {
+		if o.Action != ActionUnchanged {
+			c.touched = append(c.touched, o.Kind+" "+o.Name)
+		}
+	}
 	return out, nil
 }
 

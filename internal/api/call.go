@@ -25,6 +25,8 @@ type call struct {
 	code    resource.Code // of the problem answered
 	dryRun  bool
 	force   bool
+	touched []string // documents that a write made or changed and that the path does not name
+	stream  bool     // it lasts as long as its client wants
 	control *http.ResponseController
 }
 
@@ -109,7 +111,7 @@ func (s *Server) account(c *call, w *response, r *http.Request) {
 	if status == 0 {
 		status = http.StatusOK // net/http sends it for a handler that wrote nothing
 	}
-	s.meter.observe(r.Method, c.what, status, took)
+	s.meter.observe(r.Method, c, status, took)
 	level, message := slog.LevelDebug, "request"
 	if c.who != nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		level, message = slog.LevelInfo, "audit"
@@ -130,6 +132,9 @@ func (s *Server) account(c *call, w *response, r *http.Request) {
 	}
 	if c.force {
 		attrs = append(attrs, slog.Bool("force", true))
+	}
+	if len(c.touched) > 0 {
+		attrs = append(attrs, slog.Any("documents", c.touched))
 	}
 	s.log.LogAttrs(r.Context(), level, message, attrs...)
 }

@@ -33,7 +33,7 @@ func newMeter(s *Server) *meter {
 			Name: "drover_api_requests_total", Help: "Requests by route and status.",
 		}, []string{"method", "route", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "drover_api_request_duration_seconds", Help: "How long requests took; streams count when they end.",
+			Name: "drover_api_request_duration_seconds", Help: "How long requests took, streams left out.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"method", "route"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
@@ -52,14 +52,16 @@ func newMeter(s *Server) *meter {
 	return m
 }
 
-func (m *meter) observe(method, route string, status int, took time.Duration) {
+func (m *meter) observe(method string, c *call, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete:
 	default:
 		method = "other"
 	}
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(method, route).Observe(took.Seconds())
+	m.requests.WithLabelValues(method, c.what, strconv.Itoa(status)).Inc()
+	if !c.stream { // how long somebody watched says nothing about the server
+		m.duration.WithLabelValues(method, c.what).Observe(took.Seconds())
+	}
 }
 
 // stateCollector reads the store and the gateway's counters when it is asked,

@@ -111,6 +111,7 @@ func (s *Server) startRollout(ctx context.Context, in *bodyInput) (*rolloutOutpu
 	if err != nil {
 		return nil, err
 	}
+	c.touched = []string{resource.KindRollout + " " + r.Name}
 	return rolloutAnswer(http.StatusCreated, r), nil
 }
 

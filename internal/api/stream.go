@@ -43,6 +43,7 @@ type stream struct {
 func (s *Server) stream(hc huma.Context, st stream) {
 	r, out := humago.Unwrap(hc)
 	c := callOf(r.Context())
+	c.stream = true
 	c.endless()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)

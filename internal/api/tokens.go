@@ -62,7 +62,9 @@ func (s *Server) createToken(ctx context.Context, in *tokenInput) (*tokenOutput,
 	if spec.Expires, err = parseExpiry(body.Expires, time.Now()); err != nil {
 		return nil, err
 	}
-	secret, token, err := s.Tokens.Create(ctx, callOf(ctx).who, body.Name, spec)
+	c := callOf(ctx)
+	c.touched = []string{resource.KindToken + " " + body.Name}
+	secret, token, err := s.Tokens.Create(ctx, c.who, body.Name, spec)
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,7 @@ func (ws *watchStream) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ws.server.streams, cancel)()
+	ws.call.stream = true
 	ws.call.endless()
 	h := ws.out.Header()
 	h.Set("Content-Type", "text/event-stream")
