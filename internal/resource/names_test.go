@@ -36,7 +36,7 @@ func TestValidateNameOf(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	order := []string{"0.0.0", "0.0.1", "0.1.0", "1.0.0", "1.2.9", "1.2.10", "1.10.0", "2.0.0", "10.0.0", "4294967295.0.0"}
+	order := []string{"0.0.0", "0.0.1", "0.1.0", "1.0.0", "1.2.9", "1.2.10", "1.10.0", "2.0.0", "10.0.0", "2147483647.0.0"}
 	for i, a := range order {
 		for j, b := range order {
 			va, errA := ParseVersion(a)
@@ -49,7 +49,7 @@ func TestVersion(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.03", "v1.2.3", "1.2.x", "-1.2.3", "+1.2.3", "1..3", "4294967296.0.0", "1.2.3-rc1", "1.2.3 "} {
+	for _, s := range []string{"", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.03", "v1.2.3", "1.2.x", "-1.2.3", "+1.2.3", "1..3", "2147483648.0.0", "1.2.3-rc1", "1.2.3 "} {
 		if v, err := ParseVersion(s); err == nil {
 			t.Errorf("ParseVersion(%q) = %v", s, v)
 		}

@@ -10,7 +10,7 @@ import (
 // Version is an image's Major.Minor.Patch, compared as numbers.
 type Version struct{ Major, Minor, Patch uint32 }
 
-// ParseVersion reads M.m.p: three numbers of 32 bits, without leading zeros, so
+// ParseVersion reads M.m.p: three numbers up to 2147483647, without leading zeros, so
 // that no two texts are the same version.
 func ParseVersion(s string) (Version, error) {
 	var n [3]uint32
@@ -19,7 +19,7 @@ func ParseVersion(s string) (Version, error) {
 		return Version{}, notVersion(s)
 	}
 	for i, part := range parts {
-		v, err := strconv.ParseUint(part, 10, 32)
+		v, err := strconv.ParseUint(part, 10, 31)
 		if err != nil || strconv.FormatUint(v, 10) != part {
 			return Version{}, notVersion(s)
 		}
