@@ -101,12 +101,18 @@ func relay(ctx context.Context, cl *client.Client, out chan<- news, o client.Wat
 	}
 }
 
+// settle is how long changes are gathered before they are shown. Several
+// documents that the server wrote at once arrive one by one: a moment in between,
+// with nothing in service, never was.
+const settle = 100 * time.Millisecond
+
 func (v *rolloutView) follow(ctx context.Context, in <-chan news, show progress) (resource.Rollout, error) {
+	show.show(*v)
+	var settled <-chan time.Time
+	if v.rollout.Status.Phase.Terminal() {
+		settled = time.After(settle)
+	}
 	for {
-		show.show(*v)
-		if v.rollout.Status.Phase.Terminal() {
-			return v.rollout, nil
-		}
 		select {
 		case n := <-in:
 			if n.err != nil {
@@ -114,6 +120,15 @@ func (v *rolloutView) follow(ctx context.Context, in <-chan news, show progress)
 			}
 			if err := v.take(n.change); err != nil {
 				return v.rollout, err
+			}
+			if settled == nil {
+				settled = time.After(settle)
+			}
+		case <-settled:
+			settled = nil
+			show.show(*v)
+			if v.rollout.Status.Phase.Terminal() {
+				return v.rollout, nil
 			}
 		case <-ctx.Done():
 			return v.rollout, context.Cause(ctx)
