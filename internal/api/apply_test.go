@@ -1,0 +1,101 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+func TestListenAddressesCollide(t *testing.T) {
+	e := newEnv(t)
+	e.want(201, e.do("PUT", "/api/v1/loadbalancers/front", ownerToken, balancer("front", "127.0.0.1:8080")))
+	e.want(200, e.do("PUT", "/api/v1/loadbalancers/front", ownerToken, balancer("front", "127.0.0.1:8080")))
+	for _, listen := range []string{"127.0.0.1:8080", "0.0.0.0:8080", "127.0.0.1:7400", "localhost:7400"} {
+		p := e.wantCode(resource.CodeInvalid, e.do("PUT", "/api/v1/loadbalancers/back", ownerToken, balancer("back", listen)))
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/spec/listen" {
+			t.Errorf("%s: %+v", listen, p)
+		}
+	}
+	e.want(201, e.do("PUT", "/api/v1/loadbalancers/back", ownerToken, balancer("back", "127.0.0.2:8080")))
+	e.want(200, e.do("DELETE", "/api/v1/loadbalancers/front", ownerToken, ""))
+	e.want(200, e.do("PUT", "/api/v1/loadbalancers/back", ownerToken, balancer("back", "127.0.0.1:8080")))
+}
+
+func TestCollide(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1:80", "127.0.0.1:80", true}, {"127.0.0.1:80", "127.0.0.1:81", false},
+		{"127.0.0.1:80", "127.0.0.2:80", false}, {"0.0.0.0:80", "10.1.1.1:80", true},
+		{"0.0.0.0:80", "[::1]:80", false}, {"[::]:80", "10.1.1.1:80", true}, {"[::]:80", "[::1]:80", true},
+		{":80", "127.0.0.1:80", true}, {"127.0.0.1:0", "127.0.0.1:0", false},
+		{"localhost:80", "127.0.0.1:80", true}, {"localhost:80", "[::1]:80", true}, {"localhost:80", "10.1.1.1:80", false},
+		{"localhost:80", "0.0.0.0:80", true}, {"a.example:80", "b.example:80", false}, {"A.example:80", "a.example:80", true},
+		{"[::ffff:127.0.0.1]:80", "127.0.0.1:80", true}, {"nonsense", "127.0.0.1:80", false},
+	} {
+		if got := collide(c.a, c.b); got != c.want {
+			t.Errorf("collide(%q, %q) = %v", c.a, c.b, got)
+		}
+		if got := collide(c.b, c.a); got != c.want {
+			t.Errorf("collide(%q, %q) = %v", c.b, c.a, got)
+		}
+	}
+}
+
+func TestApply(t *testing.T) {
+	e := newEnv(t)
+	// The balancer comes first and names a set that comes after it.
+	body := "[" + balancer("front", "127.0.0.1:8080") + "," + scaleSet("hello") + "]"
+	var a Applied
+	e.want(200, e.do("POST", "/api/v1/apply?dryRun=true", ownerToken, body)).decode(t, &a)
+	if len(a.Items) != 2 || a.Items[0].Name != "front" || a.Items[0].Action != ActionCreate || len(a.Items[0].Warnings) != 0 {
+		t.Errorf("dry run: %+v", a)
+	}
+	if e.store.Revision() != 0 {
+		t.Error("a dry run wrote")
+	}
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, body)).decode(t, &a)
+	if a.Revision != e.store.Revision() || a.Revision == 0 {
+		t.Errorf("applied at %d of %d", a.Revision, e.store.Revision())
+	}
+	before := e.store.Revision()
+	bad := "[" + scaleSet("good") + `,{"kind":"ScaleSet","name":"bad","spec":{"image":"X"}},` + balancer("b2", "127.0.0.1:8080") + "]"
+	p := e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, bad))
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/1/spec/image" {
+		t.Errorf("decode errors come first: %+v", p.Errors)
+	}
+	p = e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "["+scaleSet("good")+","+balancer("b2", "127.0.0.1:8080")+"]"))
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/1/spec/listen" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+	p = e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "["+scaleSet("good")+","+scaleSet("good")+"]"))
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/1/name" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+	if e.store.Revision() != before {
+		t.Error("a refused apply wrote")
+	}
+	e.wantCode(resource.CodeForbidden, e.do("POST", "/api/v1/apply", scopedToken, "["+scaleSet("hello")+","+scaleSet("other")+"]"))
+	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "{}"))
+	e.wantCode(resource.CodeTooLarge, e.do("POST", "/api/v1/apply", ownerToken, "["+strings.Repeat("{},", maxApplyDocuments)+"{}]"))
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "[]"))
+}
+
+// TestApplyChecksDocumentsTogether: balancers may swap their addresses, and a
+// set that comes with its balancer is not missing.
+func TestApplyChecksDocumentsTogether(t *testing.T) {
+	e := newEnv(t)
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("a", "127.0.0.1:8080")+","+balancer("b", "127.0.0.1:8081")+"]"))
+	e.wantCode(resource.CodeInvalid, e.do("PUT", "/api/v1/loadbalancers/a", ownerToken, balancer("a", "127.0.0.1:8081")))
+	var a Applied
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("a", "127.0.0.1:8081")+","+balancer("b", "127.0.0.1:8080")+"]")).decode(t, &a)
+	if len(a.Items[0].Warnings) != 1 || len(a.Items[0].Changes) != 1 {
+		t.Errorf("swapped: %+v", a.Items[0])
+	}
+	p := e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("c", "127.0.0.1:90")+","+balancer("d", "127.0.0.1:90")+"]"))
+	if len(p.Errors) != 2 {
+		t.Errorf("both are wrong: %+v", p.Errors)
+	}
+}
