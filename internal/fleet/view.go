@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -93,9 +94,21 @@ func (p *pass) finish() Plan {
 			p.plan.Change = append(p.plan.Change, m.Instance)
 		}
 	}
+	// Those that begin to serve are written first: who sees half of a step sees too
+	// many in service, never too few.
+	slices.SortStableFunc(p.plan.Change, func(a, b resource.Instance) int {
+		return cmp.Compare(serviceOrder(a), serviceOrder(b))
+	})
 	p.Set.Status.Instances = p.tally()
 	p.plan.Set, p.plan.Rollout = p.Set, p.Rollout
 	return p.plan
+}
+
+func serviceOrder(in resource.Instance) int {
+	if in.Status.Admission == resource.AdmissionInService {
+		return 0
+	}
+	return 1
 }
 
 func (p *pass) tally() resource.Tally {

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/sample"
+)
+
+func TestFlipsBackToBackLoseNothing(t *testing.T) {
+	s := startServer(t)
+	s.push("hello:1.0.0", sample.Config{})
+	s.apply(policy{capacity: 3, bake: "500ms", drain: "1s"}.yaml())
+	load := s.startTraffic(s.serving(3))
+	for i := range size(5, 20) {
+		image := fmt.Sprintf("hello:1.%d.0", i+1)
+		s.push(image, sample.Config{})
+		r := s.ends(s.roll(image), resource.RolloutSucceeded)
+		if len(r.Status.Report.Drains) != 3 {
+			t.Errorf("%s reports %d drains of 3", r.Name, len(r.Status.Report.Drains))
+		}
+		s.settled(version(image), 3)
+	}
+	load.zeroFailed()
+}
+
+func TestScalingLosesNothing(t *testing.T) {
+	s := startServer(t)
+	s.push("hello:1.0.0", sample.Config{})
+	s.apply(policy{capacity: 4, drain: "1s"}.yaml())
+	load := s.startTraffic(s.serving(4))
+	for _, n := range []int{12, 2} {
+		s.mustDrover("scale", "hello", fmt.Sprint(n))
+		s.serving(n)
+		s.settled("1.0.0", n)
+	}
+	load.zeroFailed()
+}

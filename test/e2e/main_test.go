@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// long runs the full sizes: go test ./test/e2e -long -timeout 2h
+var long = flag.Bool("long", false, "run the full sizes")
+
+// size is the full one with -long.
+func size(small, full int) int {
+	if *long {
+		return full
+	}
+	return small
+}
+
+// The binaries under test, built once.
+var drover, workload string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "drover-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	drover, workload = filepath.Join(dir, "drover"), filepath.Join(dir, "program", "workload")
+	for bin, pkg := range map[string]string{drover: "../../cmd/drover", workload: "./workload"} {
+		if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
