@@ -137,7 +137,7 @@ func (s *Store) unpackBlob(ctx context.Context, w wanted, bytes int64, work stri
 	}
 	// To the end, also of a layer that is refused: it may be damage that made it look hostile.
 	if _, err := io.Copy(io.Discard, contextReader{ctx, stream}); err != nil {
-		return nil, errors.Join(unpackErr, err)
+		return nil, fmt.Errorf("read the blob: %w", err)
 	}
 	if !verifier.Verified() {
 		return nil, fmt.Errorf("the blob is not what its digest says: %w", ErrCorrupt)

@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -184,7 +186,7 @@ func TestPrivilegesAreDroppedAndCounted(t *testing.T) {
 	if diff := cmp.Diff(want, list(t, filepath.Join(sp.InstanceDir, osName))); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := syscall.Getxattr(filepath.Join(sp.InstanceDir, osName, "ping"), "security.capability", nil); err == nil {
+	if _, err := unix.Getxattr(filepath.Join(sp.InstanceDir, osName, "ping"), "security.capability", nil); err == nil {
 		t.Error("the capability is there")
 	}
 }

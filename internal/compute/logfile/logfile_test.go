@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -394,6 +395,32 @@ func TestDamagedJournal(t *testing.T) {
 		if got, want := tail(t, New(Options{}), dir, -1), lines(0, 10)+lines(0, 10); got != want {
 			t.Errorf("journal %q: %s", text, firstDifference(got, want))
 		}
+	}
+}
+
+// On a full disk the oldest file makes room for the copy of the head.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	written := lines(0, 3000)
+	write(t, dir, written)
+	k := New(Options{Dirs: one(dir), MaxBytes: 16 << 10, Keep: 3})
+	k.rotateAll(t.Context())
+	written += lines(3000, 4000)
+	write(t, dir, lines(3000, 4000))
+	r := rotation{dir: dir}
+	k.step = func(step string) error {
+		if step == "copy" && r.gap() > 3 {
+			return fmt.Errorf("the test's disk: %w", syscall.ENOSPC)
+		}
+		return nil
+	}
+	k.rotateAll(t.Context())
+	read := tail(t, k, dir, -1)
+	if !strings.HasSuffix(written, kept(t, dir)) || !strings.HasSuffix(written, read) || !strings.HasPrefix(read, "line ") {
+		t.Errorf("%s", firstDifference(read, written))
+	}
+	if n, err := size(filepath.Join(dir, fileName)); n > 16<<10 || err != nil {
+		t.Errorf("%d bytes are not rotated, %v", n, err)
 	}
 }
 

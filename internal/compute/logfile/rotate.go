@@ -143,16 +143,19 @@ func (r *rotation) rotate(maxBytes int64) (int64, error) {
 // copyHead copies the first length bytes to output.log.new. On a full disk the
 // oldest file goes for it: it would have gone anyway.
 func (r *rotation) copyHead(main *os.File, length int64) error {
-	if err := r.at("copy"); err != nil {
-		return err
+	try := func() error {
+		if err := r.at("copy"); err != nil {
+			return err
+		}
+		return copyRange(r.path(newName), main, 0, length)
 	}
-	err := copyRange(r.path(newName), main, 0, length)
+	err := try()
 	if isNoSpace(err) && r.gap() > r.keep {
 		r.j.MidLine = !endsLine(r.numbered(r.keep))
 		if err := errors.Join(r.save(), remove(r.numbered(r.keep))); err != nil {
 			return err
 		}
-		err = copyRange(r.path(newName), main, 0, length)
+		err = try()
 	}
 	if err != nil {
 		return errors.Join(err, remove(r.path(newName)))
