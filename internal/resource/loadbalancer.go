@@ -67,3 +67,7 @@ type LoadBalancerStatus struct {
 
 // ConditionListening is true with an address, false with the reason of the failure to bind.
 const ConditionListening = "Listening"
+
+// ConditionNotApplied is there while the gateway serves an older spec than the
+// one written, or none; its message says why.
+const ConditionNotApplied = "NotApplied"
