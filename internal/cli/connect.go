@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,9 @@ func (c *cli) clientWith(o client.Options) (*client.Client, error) {
 	o.CAFile, o.Pin = c.conn.caFile, c.conn.caPin
 	if o.CAFile == "" && o.Pin == "" { // a flag outranks the environment as a whole
 		o.CAFile, o.Pin = c.Getenv("DROVER_CA_FILE"), c.Getenv("DROVER_CA_PIN")
+	}
+	if _, ok := terminal(c.Stderr); ok {
+		o.Waiting = func(server string) { fmt.Fprintf(c.Stderr, "waiting for the server at %s…\n", server) }
 	}
 	o.UserAgent = "drover/" + Version()
 	cl, err := client.New(o)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -163,6 +164,19 @@ func TestNoServer(t *testing.T) {
 	if !resource.IsCode(err, resource.CodeUnavailable) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("the error does not say what was tried: %v", err)
 	}
+}
+
+func TestDialerGivesUpInTime(t *testing.T) {
+	data := dataFolder(t)
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		c := newClient(t, Options{Data: data, Waiting: func(string) { told++ }})
+		begun := time.Now()
+		_, err := c.token.dialer.dial(t.Context(), "", "")
+		if took := time.Since(begun); !resource.IsCode(err, resource.CodeUnavailable) || took != connectTimeout || told != 1 {
+			t.Errorf("after %s, told %d times: %v", took, told, err)
+		}
+	})
 }
 
 func TestConnectStopsWithItsContext(t *testing.T) {

@@ -17,7 +17,11 @@ import (
 type dialer struct {
 	target   target
 	patience time.Duration
+	waiting  func() // told when the first second was in vain
 }
+
+// noticed is how long a person waits without asking why.
+const noticed = time.Second
 
 // dial connects to the target whatever address the HTTP library derived from the URL.
 func (d dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -38,6 +42,7 @@ func (d dialer) dialTold(ctx context.Context, network, address string) (net.Conn
 func (d dialer) retry(ctx context.Context, connect func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
+	begun := time.Now()
 	var last error
 	for wait := 25 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
 		conn, err := connect(bounded)
@@ -49,6 +54,9 @@ func (d dialer) retry(ctx context.Context, connect func(context.Context) (net.Co
 		}
 		if final(err) {
 			return nil, d.unreachable(last)
+		}
+		if time.Since(begun) > noticed {
+			d.waiting()
 		}
 		select {
 		case <-time.After(wait):

@@ -2,10 +2,12 @@ package client
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -36,6 +38,8 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Patience bounds how long a watch looks for a server that it lost. 0: 2 m.
 	Patience time.Duration
+	// Waiting is told once, when a server does not come up at once. It may be nil.
+	Waiting func(server string)
 	// UserAgent names the program in the server's log.
 	UserAgent string
 }
@@ -53,7 +57,7 @@ type Client struct {
 // New checks the options and makes a client; it does not connect.
 func New(o Options) (*Client, error) {
 	data := cmp.Or(o.Data, DefaultData())
-	t, err := parseTarget(o.Server, data)
+	t, err := parseTarget(o.Server, data, o.CAFile != "" || o.Pin != "")
 	if err != nil {
 		return nil, err
 	}
@@ -61,26 +65,15 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := dialer{target: t, patience: cmp.Or(o.ConnectTimeout, connectTimeout)}
+	d := dialer{target: t, patience: cmp.Or(o.ConnectTimeout, connectTimeout), waiting: func() {}}
+	if o.Waiting != nil {
+		d.waiting = sync.OnceFunc(func() { o.Waiting(t.String()) })
+	}
 	token, err := newTokenSource(o, t, data, d)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		DialContext:            d.dial,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: 1 << 20,
-		MaxIdleConnsPerHost:    4,
-		IdleConnTimeout:        30 * time.Second,
-		DisableCompression:     true,
-		ExpectContinueTimeout:  5 * time.Second, // an upload that will be refused is not sent
-	}
-	if t.base.Scheme == "https" {
-		// A proxy tunnels TLS and sees nothing. It is never used for plain HTTP.
-		transport.Proxy = http.ProxyFromEnvironment
-		transport.DialContext = d.dialTold
-	}
+	transport := newTransport(d, tlsConfig)
 	return &Client{
 		target:    t,
 		transport: transport,
@@ -91,6 +84,25 @@ func New(o Options) (*Client, error) {
 		patience:  cmp.Or(o.Patience, patience),
 		userAgent: cmp.Or(o.UserAgent, "drover"),
 	}, nil
+}
+
+func newTransport(d dialer, tlsConfig *tls.Config) *http.Transport {
+	transport := &http.Transport{
+		DialContext:            d.dial,
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 1 << 20,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        30 * time.Second,
+		DisableCompression:     true,
+		ExpectContinueTimeout:  5 * time.Second, // an upload that will be refused is not sent
+	}
+	if d.target.base.Scheme == "https" {
+		// A proxy tunnels TLS and sees nothing. It is never used for plain HTTP.
+		transport.Proxy = http.ProxyFromEnvironment
+		transport.DialContext = d.dialTold
+	}
+	return transport
 }
 
 // Close ends idle connections.

@@ -53,6 +53,9 @@ func foreign(resp *http.Response, body []byte) string {
 	if resp.StatusCode/100 == 3 {
 		return fmt.Sprintf("%s: the server points to %q, which is not followed; give the right --server", resp.Status, resp.Header.Get("Location"))
 	}
+	if strings.Contains(string(body), "HTTP request to an HTTPS server") {
+		return "the server speaks TLS: write --server https://…"
+	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 	if len(first) > 200 {
 		first = first[:200] + "…"

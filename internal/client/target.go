@@ -24,7 +24,8 @@ func (t target) String() string {
 }
 
 // parseTarget reads --server; without one it is the socket of the data folder.
-func parseTarget(server, data string) (target, error) {
+// secure says that HOST:PORT means TLS also on this machine.
+func parseTarget(server, data string, secure bool) (target, error) {
 	if server == "" {
 		data, err := filepath.Abs(data)
 		if err != nil {
@@ -40,18 +41,18 @@ func parseTarget(server, data string) (target, error) {
 		}
 		return socketTarget(path), nil
 	}
-	return parseURL(server)
+	return parseURL(server, secure)
 }
 
 func socketTarget(path string) target {
 	return target{socket: path, base: &url.URL{Scheme: "http", Host: "drover"}}
 }
 
-func parseURL(server string) (target, error) {
+func parseURL(server string, secure bool) (target, error) {
 	full := server
 	if !strings.Contains(server, "://") {
 		full = "https://" + server
-		if u, err := url.Parse(full); err == nil && loopback(u.Hostname()) {
+		if u, err := url.Parse(full); err == nil && loopback(u.Hostname()) && !secure {
 			full = "http://" + server // a server on this machine has no TLS unless told
 		}
 	}

@@ -26,7 +26,7 @@ func TestParseTarget(t *testing.T) {
 		{server: "https://%zz", problem: "not a URL"},
 	}
 	for _, tt := range tests {
-		got, err := parseTarget(tt.server, tt.data)
+		got, err := parseTarget(tt.server, tt.data, false)
 		switch {
 		case tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)):
 			t.Errorf("%q: got %v, %v; want an error with %q", tt.server, got, err, tt.problem)
@@ -38,5 +38,8 @@ func TestParseTarget(t *testing.T) {
 		if err == nil && got.local != (tt.server == "") {
 			t.Errorf("%q: local is %v", tt.server, got.local)
 		}
+	}
+	if got, err := parseTarget("127.0.0.1:7400", "", true); err != nil || got.String() != "https://127.0.0.1:7400" {
+		t.Errorf("with a CA: got %v, %v", got, err)
 	}
 }
