@@ -132,8 +132,13 @@ func explain(ref string, err error) error {
 		return fmt.Errorf("push %s: %w", ref, err)
 	}
 	detail := http.StatusText(failed.StatusCode)
-	if len(failed.Errors) > 0 {
+	switch {
+	case len(failed.Errors) > 0:
 		detail = failed.Errors[0].Message
+	case failed.StatusCode == http.StatusUnauthorized: // a HEAD's answer has no text
+		detail = "the token is not known, was revoked or has expired"
+	case failed.StatusCode == http.StatusForbidden:
+		detail = "the token may not do this"
 	}
 	return resource.Errorf(codeOf(failed), "push %s: %s", ref, detail)
 }
