@@ -47,6 +47,10 @@ func (s tokenSource) get(ctx context.Context) (string, error) {
 			"no token for %s: give --token-file or DROVER_TOKEN (the admin token of a data folder goes only to that folder's own socket)", s.dialer.target)
 	}
 	token, err := readToken(s.adminFile)
+	if errors.Is(err, fs.ErrPermission) {
+		return "", resource.Errorf(resource.CodeUnauthenticated,
+			"the admin token %s may not be read by %s: become the user that runs the server, or give --server and a token", s.adminFile, userName())
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return token, err
 	}
