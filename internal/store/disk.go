@@ -57,7 +57,7 @@ func openDisk(ctx context.Context, dir string, log *slog.Logger) (_ *disk, c sql
 
 // prepare takes the folder and opens all but the database.
 func (d *disk) prepare() (err error) {
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+	if err := sqlite.MakeDir(d.dir); err != nil {
 		return err
 	}
 	if d.lock, err = lock(d.dir); err != nil {

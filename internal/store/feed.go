@@ -13,32 +13,42 @@ type Change struct {
 	Deleted  bool
 	// Document is the document as written; of a deletion the last contents, at the deletion's revision.
 	Document resource.Document
+}
 
-	entry *entry
+// change is what is kept of one.
+type change struct {
+	*entry
+	deleted bool
 	// formerOwner had the document before this change gave it to another.
 	formerOwner string
 }
 
-func newChange(e, old *entry) Change {
-	c := Change{Revision: e.doc.Revision, entry: e}
+func newChange(e, old *entry) change {
+	c := change{entry: e}
 	if old != nil && old.owner != e.owner {
 		c.formerOwner = old.owner
 	}
 	return c
 }
 
-func newDeletion(old *entry, revision int64) Change {
+func newDeletion(old *entry, revision int64) change {
 	gone := *old
 	gone.doc.Revision = revision
-	return Change{Revision: revision, Deleted: true, entry: &gone}
+	return change{entry: &gone, deleted: true}
+}
+
+func (c change) revision() int64 { return c.doc.Revision }
+
+func (c change) export() Change {
+	return Change{Revision: c.revision(), Deleted: c.deleted, Document: c.copyOf()}
 }
 
 // scopes are those that the change is filed under. They are distinct, and a
-// filter never has two of them.
-func (c Change) scopes() []scope {
-	kind := c.entry.doc.Kind
+// filter never has two of them. Who owned the document before sees it go.
+func (c change) scopes() []scope {
+	kind := c.doc.Kind
 	s := []scope{{}, {kind: kind}}
-	for _, owner := range []string{c.entry.owner, c.formerOwner} {
+	for _, owner := range []string{c.owner, c.formerOwner} {
 		if owner != "" {
 			s = append(s, scope{kind, owner}, scope{owner: owner})
 		}
@@ -50,7 +60,7 @@ func (c Change) scopes() []scope {
 // numbered from 0 in the order of their revisions: position p lies at p modulo
 // the size of the ring.
 type feed struct {
-	ring  []Change
+	ring  []change
 	first int // position of the oldest change still held
 	next  int // position of the next change
 	// floor: all changes after this revision, and none before, were or are in the ring.
@@ -62,16 +72,16 @@ type feed struct {
 
 func newFeed(size int, revision int64) *feed {
 	return &feed{
-		ring: make([]Change, size), floor: revision,
+		ring: make([]change, size), floor: revision,
 		filed: map[scope][]int{}, watches: map[scope]map[*Watch]struct{}{},
 	}
 }
 
-func (f *feed) at(position int) *Change { return &f.ring[position%len(f.ring)] }
+func (f *feed) at(position int) *change { return &f.ring[position%len(f.ring)] }
 
 // publish adds a change and wakes whoever waits for one like it. It never waits:
 // a watch that has not read the change that must make room has lost it, and is told so.
-func (f *feed) publish(c Change) {
+func (f *feed) publish(c change) {
 	if f.next-f.first == len(f.ring) {
 		f.evict()
 	}
@@ -97,7 +107,7 @@ func (f *feed) evict() {
 			delete(f.filed, s)
 		}
 	}
-	f.floor = c.Revision
+	f.floor = c.revision()
 	f.first++
 }
 
@@ -107,7 +117,7 @@ func (f *feed) after(revision, current int64) (int, bool) {
 	if revision < f.floor || revision > current {
 		return 0, false
 	}
-	i := sort.Search(f.next-f.first, func(i int) bool { return f.at(f.first+i).Revision > revision })
+	i := sort.Search(f.next-f.first, func(i int) bool { return f.at(f.first+i).revision() > revision })
 	return f.first + i, true
 }
 

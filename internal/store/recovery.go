@@ -88,7 +88,7 @@ func writeRecovery(path string, r *Recovery) error {
 // suffixes, and returns where those that were there are now. The WAL goes first:
 // it must never be left beside a new database, which it would be applied to.
 func moveAside(path, dir string, at time.Time) ([]string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := sqlite.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	name := asideName(path, at)
@@ -122,7 +122,7 @@ func keepLog(path, dir string, at time.Time) ([]string, error) {
 		return nil, err
 	}
 	to := filepath.Join(dir, asideName(path, at)+"-wal")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := sqlite.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	return []string{to}, sqlite.WriteFile(to, log)

@@ -17,7 +17,7 @@ func (s *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	clock := snapshotClock{
-		every: s.options.SnapshotEvery, interval: s.options.SnapshotInterval,
+		every: int64(s.options.SnapshotEvery), interval: s.options.SnapshotInterval,
 		none: !s.disk.hasSnapshot(), last: time.Now(),
 	}
 	for {

@@ -61,7 +61,7 @@ func listSnapshots(dir string) ([]snapshot, error) {
 // takeSnapshot makes a verified snapshot and removes all but the last few. The
 // old ones go only when the new one is there for good.
 func takeSnapshot(ctx context.Context, dir string, c sqlite.Contents, now time.Time) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := sqlite.MakeDir(dir); err != nil {
 		return err
 	}
 	c.Head.Copied = true

@@ -18,14 +18,14 @@ import (
 type Options struct {
 	Dir              string
 	Logger           *slog.Logger
-	RingSize         int           // changes that watches can go back by; 8192
-	SnapshotEvery    int64         // changes; 1000
+	RingSize         int           // changes that watches can go back by; 16384
+	SnapshotEvery    int           // changes; 1000
 	SnapshotInterval time.Duration // 5 minutes
 }
 
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	o.RingSize = cmp.Or(o.RingSize, 8192)
+	o.RingSize = cmp.Or(o.RingSize, 16384) // more than the largest scale set at once
 	o.SnapshotEvery = cmp.Or(o.SnapshotEvery, 1000)
 	o.SnapshotInterval = cmp.Or(o.SnapshotInterval, 5*time.Minute)
 	return o

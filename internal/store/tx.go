@@ -29,7 +29,7 @@ type Tx struct {
 	now     time.Time
 	below   *batch
 	writes  *layer
-	changes []Change
+	changes []change
 	done    bool
 }
 

@@ -34,7 +34,7 @@ type batch struct {
 	memory     *memory // what is committed
 	lastBooked map[string]int
 	writes     *layer
-	changes    []Change
+	changes    []change
 	revision   int64 // the last one given out
 	essential  bool
 	requests   []*request
@@ -146,7 +146,8 @@ func (s *Store) publish(b *batch) {
 	s.mu.Unlock()
 
 	changes := int64(max(1, len(b.changes))) // bookings alone count as one
-	if after := s.unsaved.Add(changes); after >= s.options.SnapshotEvery && after-changes < s.options.SnapshotEvery {
+	enough := int64(s.options.SnapshotEvery)
+	if after := s.unsaved.Add(changes); after >= enough && after-changes < enough {
 		select {
 		case s.enough <- struct{}{}:
 		default: // it has a signal waiting

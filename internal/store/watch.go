@@ -83,23 +83,24 @@ func (w *Watch) Next(ctx context.Context) ([]Change, error) {
 // take returns what is there, with documents of their own for the caller.
 func (w *Watch) take() ([]Change, error) {
 	changes, err := w.advance()
-	for i := range changes {
-		changes[i].Document = changes[i].entry.copyOf()
+	out := make([]Change, len(changes))
+	for i, c := range changes {
+		out[i] = c.export()
 	}
-	return changes, err
+	return out, err
 }
 
-func (w *Watch) advance() ([]Change, error) {
+func (w *Watch) advance() ([]change, error) {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	f := w.store.feed
 	if w.lost {
 		return nil, detail(ErrTooOld, "the watch fell behind revision %d", f.floor)
 	}
-	var changes []Change
+	var changes []change
 	positions := f.collect(w.scopes, w.position, watchPage)
 	for _, p := range positions {
-		if c := f.at(p); w.name == "" || c.entry.doc.Name == w.name {
+		if c := f.at(p); w.name == "" || c.doc.Name == w.name {
 			changes = append(changes, *c)
 		}
 	}

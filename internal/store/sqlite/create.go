@@ -112,29 +112,3 @@ func private(path string) error {
 	}
 	return f.Close()
 }
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// SyncDir makes the names in a folder durable.
-func SyncDir(dir string) error { return syncFile(dir) }
-
-// WriteFile replaces a small file at once and for good.
-func WriteFile(path string, content []byte) error {
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, content, 0o600); err != nil {
-		return errors.Join(err, discard(tmp))
-	}
-	if err := syncFile(tmp); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
-}
