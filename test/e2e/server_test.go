@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,4 +235,24 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// metrics is what Prometheus would scrape.
+func (s *server) metrics() string {
+	s.t.Helper()
+	token, err := os.ReadFile(filepath.Join(s.data, "admin.token"))
+	check(s.t, err)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.data, "run", "api.sock"))
+	}}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequest("GET", "http://drover/metrics", nil)
+	check(s.t, err)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	resp, err := transport.RoundTrip(req)
+	check(s.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	check(s.t, err)
+	return string(text)
 }
