@@ -40,6 +40,9 @@ func Exec(s Spec) error {
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) {
 		return fmt.Errorf("exec %s: %w", path, err) // a limit, not the program
 	}
+	if _, statErr := os.Stat(path); errors.Is(err, fs.ErrNotExist) && statErr == nil {
+		return fmt.Errorf("%w %q: the interpreter or loader that it names is missing: %w", ErrProgram, s.Args[0], err)
+	}
 	return fmt.Errorf("%w %q: %w", ErrProgram, s.Args[0], err)
 }
 

@@ -254,6 +254,7 @@ func TestHostRoot(t *testing.T) {
 func TestProgramIsLookedUpInTheImage(t *testing.T) {
 	w := newWorld(t)
 	must(t, os.WriteFile(w.os("bin/text"), []byte("not a program"), 0o755))
+	must(t, os.WriteFile(w.os("bin/script"), []byte("#!/no/such/interpreter\n"), 0o755))
 	must(t, os.Symlink("loop", w.os("loop")))
 	tests := []struct {
 		name, workDir, program string
@@ -271,6 +272,7 @@ func TestProgramIsLookedUpInTheImage(t *testing.T) {
 		{"not executable", "", "./plain", "not executable"},
 		{"a folder", "", "./bin", "not executable"},
 		{"not a program", "", "./bin/text", "no program"},
+		{"its interpreter is missing", "", "./bin/script", "no such program"},
 		{"missing along PATH", "", "no-such-program", "no such program"},
 	}
 	for _, tt := range tests {
