@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +16,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -76,118 +73,6 @@ func TestPackings(t *testing.T) {
 		if got := list(t, filepath.Join(sp.InstanceDir, osName)); len(got) != 1 {
 			t.Errorf("%s: %v", name, got)
 		}
-	}
-}
-
-func TestHostileLayersAreRefused(t *testing.T) {
-	raw := func(h tar.Header) layer { return layer{entries: []tar.Header{h}} }
-	long := strings.Repeat("long/", maxName/5+1)
-	tests := map[string][]layer{
-		"up":                                        {of("../canary=x")},
-		"up in the middle":                          {of("a/../../canary=x")},
-		"up, but not out":                           {of("a/../b=x")},
-		"absolute":                                  {of("/canary=x")},
-		"absolute with a dot":                       {of("//./canary=x")},
-		"through a link":                            {of("out->..", "out/canary=x")},
-		"through a link of a lower layer":           {of("out->.."), of("out/canary=x")},
-		"through a link put in a folder's place":    {of("d/", "d/a=1"), of("d->..", "d/canary=x")},
-		"through a link to somewhere inside":        {of("usr/bin/", "bin->usr/bin"), of("bin/tool=x")},
-		"a folder through a link":                   {of("out->..", "out/canary/")},
-		"a link through a link":                     {of("out->..", "out/canary->x")},
-		"through a file":                            {of("f=1", "f/canary=x")},
-		"whiteout through a link":                   {of("out->.."), of("-out/canary")},
-		"opaque through a link":                     {of("out->.."), of("-out/in/*")},
-		"whiteout of the parent":                    {of(".wh...=")},
-		"whiteout of the folder":                    {of("d/.wh..=")},
-		"whiteout of nothing":                       {of(".wh.=")},
-		"whiteout that goes up":                     {of("../.wh.canary=")},
-		"hard link outside":                         {of("a~../canary")},
-		"hard link to an absolute name":             {of("a~/etc/passwd")},
-		"hard link through a link":                  {of("out->..", "a~out/canary")},
-		"hard link to a folder":                     {of("d/", "a~d")},
-		"hard link to the root":                     {of("a~.")},
-		"hard link to nothing":                      {of("a~b")},
-		"hard link to what comes later":             {of("a~b", "b=1")},
-		"hard link to what is hidden":               {of("a=1"), of("-a", "b~a")},
-		"a character device":                        {raw(tar.Header{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3})},
-		"a block device":                            {raw(tar.Header{Name: "disk", Typeflag: tar.TypeBlock, Devmajor: 8})},
-		"a named pipe":                              {raw(tar.Header{Name: "pipe", Typeflag: tar.TypeFifo})},
-		"the root as a link":                        {of("./->..")},
-		"the root as a file":                        {raw(tar.Header{Name: ".", Typeflag: tar.TypeReg})},
-		"a link to nowhere":                         {raw(tar.Header{Name: "a", Typeflag: tar.TypeSymlink})},
-		"a name that is too long":                   {of(long + "x=x")},
-		"a part that is too long":                   {of(strings.Repeat("x", 256) + "=x")},
-		"a link that is too long":                   {of("a->" + long)},
-		"more entries than allowed":                 {of(slices.Repeat([]string{"a=1"}, 101)...)},
-		"more implied folders than allowed":         {of(strings.Repeat("d/", 101) + "a=1")},
-		"more entries than allowed in all layers":   {of(numbered(0, 60)...), of(numbered(60, 120)...)},
-		"a file larger than allowed":                {of("a=" + strings.Repeat("x", 1<<20+1))},
-		"files larger than allowed in all layers":   {of("a=" + strings.Repeat("x", 1<<19+1)), of("b=" + strings.Repeat("x", 1<<19+1))},
-		"a bomb after the archive's end":            {{raw: make([]byte, 4<<20)}},
-		"a header that promises more than is there": {{raw: of("a=" + strings.Repeat("x", 3000)).tar()[:1024]}},
-		"not an archive":                            {{raw: []byte(strings.Repeat("not a tar ", 200))}},
-	}
-	for name, layers := range tests {
-		t.Run(name, func(t *testing.T) {
-			g := newGround(t, Limits{Entries: 100, Bytes: 1 << 20})
-			sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, layers...))
-			_, err := g.Prepare(t.Context(), sp)
-			if err == nil {
-				t.Fatalf("accepted: %q", list(t, filepath.Join(sp.InstanceDir, osName)))
-			}
-			if !errors.Is(err, ErrRefused) {
-				t.Errorf("the error does not say that it is refused: %v", err)
-			}
-			g.wantNothingLeft(sp)
-		})
-	}
-}
-
-func numbered(from, to int) (items []string) {
-	for i := from; i < to; i++ {
-		items = append(items, fmt.Sprintf("%d=", i))
-	}
-	return items
-}
-
-// wantNothingLeft: a failed Prepare leaves the instance's own folders and nothing else.
-func (g *ground) wantNothingLeft(sp Spec) {
-	g.t.Helper()
-	for _, item := range list(g.t, sp.InstanceDir) {
-		if !strings.HasPrefix(item, "data/") && !strings.HasPrefix(item, "tmp/") {
-			g.t.Errorf("left in the instance's folder: %s", item)
-		}
-	}
-	for _, dir := range []string{g.workDir(), g.trashDir()} {
-		if left := list(g.t, dir); len(left) > 0 {
-			g.t.Errorf("left in %s: %q", dir, left)
-		}
-	}
-	if _, err := os.Lstat(filepath.Join(g.dir, "instances", "set", "canary")); !errors.Is(err, fs.ErrNotExist) {
-		g.t.Error("a file outside was made")
-	}
-}
-
-func TestPrivilegesAreDroppedAndCounted(t *testing.T) {
-	g := newGround(t, Limits{})
-	l := layer{entries: []tar.Header{
-		{Name: "su", Typeflag: tar.TypeReg, Mode: 0o4755},
-		{Name: "wall", Typeflag: tar.TypeReg, Mode: 0o2755},
-		{Name: "both", Typeflag: tar.TypeReg, Mode: 0o6711, Uid: 1000, Gid: 1000},
-		{Name: "mail", Typeflag: tar.TypeDir, Mode: 0o3777},
-		{Name: "ping", Typeflag: tar.TypeReg, Mode: 0o755, PAXRecords: map[string]string{"SCHILY.xattr.security.capability": "\x01\x00\x00\x02"}},
-	}}
-	sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, l, of("su=harmless")))
-	d := g.prepare(sp)
-	if want := (Dropped{Setuid: 2, Setgid: 3, Capabilities: 1}); d.Dropped != want {
-		t.Errorf("dropped %+v, want %+v", d.Dropped, want)
-	}
-	want := []string{"both*=", "mail/", "ping*=", "su=harmless", "wall*="}
-	if diff := cmp.Diff(want, list(t, filepath.Join(sp.InstanceDir, osName))); diff != "" {
-		t.Error(diff)
-	}
-	if _, err := unix.Getxattr(filepath.Join(sp.InstanceDir, osName, "ping"), "security.capability", nil); err == nil {
-		t.Error("the capability is there")
 	}
 }
 
@@ -334,141 +219,6 @@ func TestInterruptedPrepareIsMadeGood(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-func TestFlippedByteInABlob(t *testing.T) {
-	for name, pack := range map[string]packing{"plain": plain, "gzip": gzipped, "zstd": zstandard} {
-		g := newGround(t, Limits{})
-		l := of("server*=" + strings.Repeat("machine code ", 100))
-		l.pack = pack
-		sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, l))
-		for d, b := range g.blobs {
-			b = slices.Clone(b)
-			b[len(b)/2] ^= 1
-			g.blobs[d] = b
-		}
-		if _, err := g.Prepare(t.Context(), sp); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: %v", name, err)
-		}
-		g.wantNothingLeft(sp)
-		if left := list(t, g.layersDir()); len(left) > 0 {
-			t.Errorf("%s: cached: %q", name, left)
-		}
-	}
-}
-
-func TestWrongDiffID(t *testing.T) {
-	g := newGround(t, Limits{})
-	sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, of("a=1")))
-	other := g.push(ocispec.ImageConfig{}, of("b=1"))
-	img := g.images[sp.Digest]
-	img.RootFS.DiffIDs = g.images[other].RootFS.DiffIDs
-	g.images[sp.Digest] = img
-	if _, err := g.Prepare(t.Context(), sp); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("got %v", err)
-	}
-	img.RootFS.DiffIDs = nil
-	g.images[sp.Digest] = img
-	if _, err := g.Prepare(t.Context(), sp); !errors.Is(err, ErrRefused) {
-		t.Errorf("got %v", err)
-	}
-	img.RootFS.DiffIDs = append(img.RootFS.DiffIDs, "sha256:../../../../etc")
-	g.images[sp.Digest] = img
-	if _, err := g.Prepare(t.Context(), sp); !errors.Is(err, ErrRefused) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// Damage to the cache is noticed before the next instance starts from it: after
-// a restart as root, at every copy where workloads could have done it.
-func TestDamagedCacheIsUnpackedAgain(t *testing.T) {
-	damages := map[string]func(t *testing.T, file string){
-		"a flipped byte": func(t *testing.T, file string) {
-			must(t, os.Chmod(file, 0o644))
-			must(t, os.WriteFile(file, []byte("evil"), 0o644))
-			must(t, os.Chmod(file, 0o444))
-		},
-		"a truncated file": func(t *testing.T, file string) {
-			must(t, os.Chmod(file, 0o644))
-			must(t, os.Truncate(file, 0))
-		},
-		"a missing file": func(t *testing.T, file string) { must(t, os.Remove(file)) },
-		"a link in its place": func(t *testing.T, file string) {
-			must(t, os.Remove(file))
-			must(t, os.Symlink("/etc/passwd", file))
-		},
-		"a torn manifest": func(t *testing.T, file string) {
-			manifest := filepath.Join(filepath.Dir(filepath.Dir(file)), manifestName)
-			must(t, errors.Join(os.Chmod(manifest, 0o600), os.Truncate(manifest, 40)))
-		},
-	}
-	for name, damage := range damages {
-		t.Run(name, func(t *testing.T) {
-			g := newGround(t, Limits{})
-			image := g.push(ocispec.ImageConfig{}, of("a=good"))
-			g.prepare(g.spec("set_1", image))
-			files, err := filepath.Glob(filepath.Join(g.layersDir(), "*", "000", "0"))
-			must(t, err)
-			damage(t, files[0])
-			if g.o.Root {
-				g.reopen(Limits{})
-			}
-			sp := g.spec("set_2", image)
-			g.prepare(sp)
-			if diff := cmp.Diff([]string{"a=good"}, list(t, filepath.Join(sp.InstanceDir, osName))); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestAlteredDiskIsMadeAnew(t *testing.T) {
-	g := newGround(t, Limits{})
-	if g.o.Root {
-		return // no workload can write to it
-	}
-	sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, of("d/", "d/a=good", "l->d")))
-	in := func(name string) string { return filepath.Join(sp.InstanceDir, osName, name) }
-	for name, alter := range map[string]func(){
-		"a file":    func() { must(t, errors.Join(os.Remove(in("d/a")), os.WriteFile(in("d/a"), []byte("evil"), 0o444))) },
-		"a mode":    func() { must(t, os.Chmod(in("d/a"), 0o777)) },
-		"a link":    func() { must(t, errors.Join(os.Remove(in("l")), os.Symlink("/", in("l")))) },
-		"one more":  func() { must(t, os.WriteFile(in("d/b"), nil, 0o444)) },
-		"one less":  func() { must(t, os.Remove(in("d/a"))) },
-		"no access": func() { must(t, os.Chmod(in("d"), 0)) },
-	} {
-		g.prepare(sp)
-		alter()
-		g.prepare(sp)
-		if diff := cmp.Diff([]string{"d/", "d/a=good", "l->d"}, list(t, in(""))); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
-func TestFullDiskLeavesNothingHalf(t *testing.T) {
-	for fail := range 4 {
-		g := newGround(t, Limits{})
-		sp := g.spec("set_1", g.push(ocispec.ImageConfig{}, of("a=1", "b=2")))
-		n := fail
-		g.margin = func(string, int64) error {
-			if n--; n < 0 {
-				return fmt.Errorf("the test's disk: %w", syscall.ENOSPC)
-			}
-			return nil
-		}
-		_, err := g.Prepare(t.Context(), sp)
-		if g.o.Root && fail >= 2 {
-			must(t, err) // the files are shared: no more room is needed
-			continue
-		}
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("got %v", err)
-		}
-		g.wantNothingLeft(sp)
-		g.margin = margin
-		g.prepare(sp) // once there is room again
 	}
 }
 

@@ -17,7 +17,8 @@
 // root: image (Linux). os/ is the root, read-only, by pivot_root in a private
 // mount namespace; data/ at its own absolute path, a private /tmp, /proc, a
 // /dev with null, zero, full, random, urandom, tty, pts and shm, the host's
-// resolv.conf and hosts. Nothing else of the host can be named. As root /proc
+// resolv.conf and hosts (as files: one that the host replaces is seen from the
+// next start on). Nothing else of the host can be named. As root /proc
 // shows the workload's own processes alone. As an ordinary user a user
 // namespace maps that user to itself; it owns the mounts and is left without
 // a capability by exec.
