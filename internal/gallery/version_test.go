@@ -58,7 +58,7 @@ func TestVersionsAreImmutableAndOtherTagsMove(t *testing.T) {
 func TestWhatOnlyLooksLikeAVersionIsATag(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	for _, tag := range []string{"01.2.3", "1.2", "1.2.3.4", "v1.2.3", "1.2.3-rc1", "4294967296.0.0", "1.2.x", "latest"} {
+	for _, tag := range []string{"01.2.3", "1.2", "1.2.3.4", "v1.2.3", "1.2.3-rc1", "2147483648.0.0", "1.2.x", "latest"} {
 		p.mustPush("hello", tag, "one")
 		p.mustPush("hello", tag, "two")
 	}
@@ -69,8 +69,8 @@ func TestWhatOnlyLooksLikeAVersionIsATag(t *testing.T) {
 	if _, ok := p.image("hello"); ok {
 		t.Fatal("an image without a version has a document")
 	}
-	p.mustPush("hello", "4294967295.0.0", "one")
-	if _, ok := p.version("hello:4294967295.0.0"); !ok {
+	p.mustPush("hello", "2147483647.0.0", "one")
+	if _, ok := p.version("hello:2147483647.0.0"); !ok {
 		t.Fatal("the largest number is a version")
 	}
 }
