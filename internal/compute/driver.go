@@ -42,7 +42,7 @@ type Driver interface {
 	// belongs to its process tree.
 	OwnsPort(ctx context.Context, name string) (Ownership, error)
 	// TakenUIDs are the user ids that own files of an instance, also of one that
-	// is gone: they mustn't be given to another.
+	// is gone, or run processes of somebody else: they mustn't be given to another.
 	TakenUIDs() (map[int]string, error)
 	// Run keeps house until ctx ends: rotates logs, removes data kept long enough.
 	Run(ctx context.Context) error

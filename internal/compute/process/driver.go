@@ -241,7 +241,19 @@ func (d *Driver) TakenUIDs() (map[int]string, error) {
 			taken[uid] = name + " (retired)"
 		}
 	}
-	return taken, nil
+	return taken, d.addStrangers(taken)
+}
+
+// addStrangers adds the users of processes that are nobody's here: of another
+// Drover's instances, perhaps.
+func (d *Driver) addStrangers(taken map[int]string) error {
+	running, err := runningUIDs()
+	for uid := range running {
+		if uid > 0 && taken[uid] == "" {
+			taken[uid] = "a process of another"
+		}
+	}
+	return err
 }
 
 // OwnsPort implements compute.Driver.

@@ -206,6 +206,28 @@ func TestHungLauncher(t *testing.T) {
 	}
 }
 
+// Two data folders on one machine, which gave the same user to an instance each.
+func TestAnotherDroversInstancesAreLetBe(t *testing.T) {
+	ours, theirs := computetest.NewWorld(t, subject()), computetest.NewWorld(t, subject())
+	first := theirs.Spec()
+	running := theirs.Start(first)
+	taken, err := ours.Driver.TakenUIDs()
+	must(t, err)
+	if isRoot() && taken[first.UID] == "" {
+		t.Errorf("the user of another's process may be given to an instance: %v", taken)
+	}
+	second := ours.Spec()
+	second.UID = first.UID
+	ours.Start(second)
+	must(t, ours.Driver.Stop(t.Context(), second.Name, time.Second))
+	must(t, ours.Driver.Delete(t.Context(), second.Name, 0))
+	now, err := theirs.Driver.Inspect(t.Context(), first.Name)
+	must(t, err)
+	if !now.Running || now.PID != running.PID {
+		t.Errorf("it was ended with ours: %+v", now)
+	}
+}
+
 func TestRetainedData(t *testing.T) {
 	w := computetest.NewWorld(t, subject())
 	spec := w.Spec()

@@ -20,11 +20,14 @@ func (l layout) retired() string         { return filepath.Join(l.data, "retired
 func (l layout) os(name string) string   { return filepath.Join(l.dir(name), "os") }
 func (l layout) tmp(name string) string  { return filepath.Join(l.dir(name), "tmp") }
 func (l layout) logs(name string) string { return filepath.Join(l.dir(name), "log") }
-func (l layout) disk(name string) string { return filepath.Join(l.dir(name), "data") }
+func (l layout) disk(name string) string { return filepath.Join(l.dir(name), dataFolder) }
 func (l layout) dir(name string) string {
 	set, _, _ := resource.SplitInstanceName(name)
 	return filepath.Join(l.set(set), name)
 }
+
+// dataFolder is what an instance's own disk is called in its folder.
+const dataFolder = "data"
 
 // Modes: workloads pass through the outer folders without listing them; an
 // instance's own folder is its user's to read, as a member of the group, and

@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -34,4 +35,17 @@ func ownerOf(path string) int {
 		return 0
 	}
 	return int(st.Uid)
+}
+
+// isDataOf reports whether a folder is the data folder of an instance that runs
+// as this user. No workload can make one to hide behind: it lies in a folder of
+// root's that nobody else can write, and no link leads there.
+func isDataOf(folder string, uid int) bool {
+	real, err := filepath.EvalSymlinks(folder)
+	if err != nil || real != folder || filepath.Base(folder) != dataFolder || ownerOf(folder) != uid {
+		return false
+	}
+	parent := filepath.Dir(folder)
+	info, err := os.Lstat(parent)
+	return err == nil && info.Mode().Perm()&0o022 == 0 && ownerOf(parent) == 0
 }

@@ -55,6 +55,16 @@ func listProcs() ([]proc, error) {
 	return list, nil
 }
 
+// runningUIDs are the users that have a process.
+func runningUIDs() (map[int]bool, error) {
+	all, err := listProcs()
+	uids := map[int]bool{}
+	for _, p := range all {
+		uids[p.uid] = true
+	}
+	return uids, err
+}
+
 // environ: macOS shows no process's environment to another.
 func environ(int) []byte { return nil }
 

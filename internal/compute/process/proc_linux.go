@@ -108,6 +108,21 @@ func listProcs() ([]proc, error) {
 	return list, nil
 }
 
+// runningUIDs are the users that have a process.
+func runningUIDs() (map[int]bool, error) {
+	pids, err := readNames("/proc")
+	if err != nil {
+		return nil, err
+	}
+	uids := map[int]bool{}
+	for _, pid := range pids {
+		if _, err := strconv.Atoi(pid); err == nil {
+			uids[ownerOf(filepath.Join("/proc", pid))] = true
+		}
+	}
+	return uids, nil
+}
+
 // environ is a process's environment as it was started with, NUL-separated;
 // empty where the caller may not read it.
 func environ(pid int) []byte {

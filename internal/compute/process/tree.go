@@ -64,7 +64,7 @@ func (t tree) find(all []proc) []proc {
 		}
 	}
 	for _, p := range all {
-		if t.uid != 0 && p.uid == t.uid || t.sameSession(p) || t.marked(p) {
+		if t.sameUser(p) || t.sameSession(p) || t.marked(p) {
 			add(p)
 		}
 	}
@@ -77,6 +77,21 @@ func (t tree) find(all []proc) []proc {
 		}
 	}
 	return list
+}
+
+// sameUser: another Drover on this machine, with a data folder of its own, may
+// have given the same user to one of its instances. Its processes are let be.
+func (t tree) sameUser(p proc) bool {
+	if t.uid == 0 || p.uid != t.uid {
+		return false
+	}
+	for v := range bytes.SplitSeq(environ(p.pid), []byte{0}) {
+		folder, ok := strings.CutPrefix(string(v), dataVariable)
+		if ok && string(v) != t.marker && isDataOf(folder, t.uid) {
+			return false
+		}
+	}
+	return true
 }
 
 // sameSession: a session's number stays taken while it has a member. Once the
