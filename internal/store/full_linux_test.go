@@ -217,6 +217,41 @@ func TestFullDiskInCommit(t *testing.T) {
 	}
 }
 
+// TestReserveInCommit: a commit for which there seemed to be room, and was not,
+// gets the reserve if it is essential, and leaves it alone if it is not.
+func TestReserveInCommit(t *testing.T) {
+	dir, ok := small(t)
+	if !ok {
+		return
+	}
+	data := filepath.Join(dir, "data")
+	s := start(t, data)
+	free := fillUp(t, dir)
+	if err := os.Truncate(filepath.Join(dir, "ballast"), 14<<20); err != nil { // some 900 KiB are free
+		t.Fatal(err)
+	}
+	const large = 1300 << 10
+	if err := put(t.Context(), s, "ordinary", large); !errors.Is(err, store.ErrNoSpace) {
+		t.Errorf("an ordinary update that is larger than the space: %v", err)
+	}
+	if err := errors.Join(s.CheckSpace(), put(t.Context(), s, "small", 10)); err != nil {
+		t.Errorf("it took the reserve: %v", err)
+	}
+	if err := put(store.Essential(t.Context()), s, "essential", large); err != nil {
+		t.Errorf("an essential update that is larger than the space: %v", err)
+	}
+	if err := s.CheckSpace(); !errors.Is(err, store.ErrNoSpace) {
+		t.Errorf("it did not take the reserve: %v", err)
+	}
+	free()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, start(t, data)); n != 2 {
+		t.Errorf("%d documents are there, not 2", n)
+	}
+}
+
 // TestFullDiskDamaged: a database that is damaged while the disk is full is still
 // replaced by its snapshot, with the help of the reserve.
 func TestFullDiskDamaged(t *testing.T) {

@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("watch too slow", s.watchTooSlow)
 	t.Run("watch over a restart", s.watchRestart)
 	t.Run("watch and list", s.watchAndList)
+	t.Run("watch a change of owner", s.watchOwner)
 	t.Run("backup", s.backup)
 }
 

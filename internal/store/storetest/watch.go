@@ -289,3 +289,41 @@ func (s suite) watchAndList(t *testing.T) {
 		}
 	}
 }
+
+// watchOwner: a document that is given to another owner is seen by both.
+func (s suite) watchOwner(t *testing.T) {
+	st := s.start(t, t.TempDir())
+	var watchers []*watcher
+	for _, f := range []store.Filter{{Owner: "a"}, {Owner: "b"}, {Kinds: []string{"Instance"}, Owner: "a"}, {Kinds: []string{"Instance"}, Owner: "b"}, {}} {
+		watchers = append(watchers, watch(t, st, 0, f))
+	}
+	first := mustPut(t, st, document("Instance", "i", "a", ""))
+	second := mustPut(t, st, document("Instance", "i", "b", ""))
+	third, err := remove(t.Context(), st, "Instance", "i")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range watchers {
+		if err := w.read(ended(t)); err != nil {
+			t.Error(err)
+		}
+		want := []seen{{first.Revision, false, "Instance", "i", "a"}, {second.Revision, false, "Instance", "i", "b"}, {third, true, "Instance", "i", "b"}}
+		switch w.filter.Owner {
+		case "a":
+			want = want[:2]
+		case "b":
+			want = want[1:]
+		}
+		if diff := cmp.Diff(want, w.got); diff != "" {
+			t.Errorf("watch of %+v (-written +seen):\n%s", w.filter, diff)
+		}
+	}
+	for owner, want := range map[string]int{"a": 0, "b": 1} {
+		mustPut(t, st, document("Instance", "i", "a", ""))
+		mustPut(t, st, document("Instance", "i", "b", ""))
+		list, err := st.List(t.Context(), "Instance", store.ListOptions{Owner: owner})
+		if err != nil || len(list.Items) != want {
+			t.Errorf("%d are listed of owner %s, not %d: %v", len(list.Items), owner, want, err)
+		}
+	}
+}
