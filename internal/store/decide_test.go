@@ -1,9 +1,12 @@
 package store
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/droverhq/drover/internal/store/sqlite"
 )
 
 func TestLimits(t *testing.T) {
@@ -60,6 +63,27 @@ func TestSnapshotDue(t *testing.T) {
 	}
 	if clock.none = true; !clock.due(time.Unix(0, 0).Add(2*firstSnapshot), 1) {
 		t.Error("the first snapshot comes late")
+	}
+}
+
+func TestTakeSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	for _, left := range []string{".tmp", ".tmp-journal"} {
+		if err := os.WriteFile(filepath.Join(dir, snapshotName(9, time.Now())+left), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for revision := range int64(5) {
+		if err := takeSnapshot(t.Context(), dir, sqlite.Contents{Head: sqlite.Head{Revision: revision}}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := listSnapshots(dir)
+	if err != nil || len(list) != snapshotsKept || list[0].revision != 4 || list[2].revision != 2 {
+		t.Errorf("kept are %+v: %v", list, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != snapshotsKept {
+		t.Errorf("%d files are left: %v", len(files), err)
 	}
 }
 

@@ -64,6 +64,9 @@ func takeSnapshot(ctx context.Context, dir string, c sqlite.Contents, now time.T
 	if err := sqlite.MakeDir(dir); err != nil {
 		return err
 	}
+	if err := removeHalfMade(dir); err != nil {
+		return err
+	}
 	c.Head.Copied = true
 	if err := sqlite.Create(ctx, filepath.Join(dir, snapshotName(c.Head.Revision, now)), c); err != nil {
 		return err
@@ -74,6 +77,20 @@ func takeSnapshot(ctx context.Context, dir string, c sqlite.Contents, now time.T
 	}
 	for _, old := range list[min(len(list), snapshotsKept):] {
 		if err := os.Remove(old.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeHalfMade removes what a crash left of a snapshot, whose name no later one has.
+func removeHalfMade(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "*.db.tmp*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
 			return err
 		}
 	}
