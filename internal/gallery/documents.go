@@ -121,7 +121,7 @@ type removal struct {
 // the same time comes before it or finds the version gone.
 func (g *Registry) unlist(ctx context.Context, r removal) error {
 	_, err := g.options.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
-		users, err := listUsers(tx.Reader())
+		users, err := listUsers(tx.Reader(), r.image)
 		if err != nil {
 			return err
 		}

@@ -66,8 +66,12 @@ func digestOf(content []byte) string {
 func (g *Registry) publish(w *held, r *http.Request, p published, body []byte) error {
 	ctx := r.Context()
 	p.digest = digestOf(body)
-	if err := g.checkImmutable(ctx, p); err != nil {
+	is, err := g.stored(ctx, p)
+	if err != nil {
 		return err
+	}
+	if is != "" && is != p.digest {
+		return immutable(p.name(), is, p.digest)
 	}
 	m, err := parseManifest(body)
 	if err != nil {
@@ -89,26 +93,25 @@ func (g *Registry) publish(w *held, r *http.Request, p published, body []byte) e
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	return g.record(ctx, p)
+	err = g.record(ctx, p)
+	if is == "" && errors.Is(err, store.ErrNoSpace) {
+		// Nothing was written: the version was refused, its number stays free.
+		err = errors.Join(err, g.untag(ctx, p.image, p.version.String()))
+	}
+	return err
 }
 
-// checkImmutable refuses other content for a version that is there, be it as a
-// document, as a tag or both.
-func (g *Registry) checkImmutable(ctx context.Context, p published) error {
+// stored returns the digest of a version that is there, be it as a document, as a
+// tag or both, or nothing.
+func (g *Registry) stored(ctx context.Context, p published) (string, error) {
 	v, err := getVersion(g.options.Store, p.name())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return "", err
 	}
-	is := v.Status.Digest
-	if is == "" {
-		if is, err = g.tagged(ctx, p.image, p.version.String()); err != nil {
-			return err
-		}
+	if v.Status.Digest != "" {
+		return v.Status.Digest, nil
 	}
-	if is != "" && is != p.digest {
-		return immutable(p.name(), is, p.digest)
-	}
-	return nil
+	return g.tagged(ctx, p.image, p.version.String())
 }
 
 // ensureRecorded adds the documents of a version whose push was interrupted
@@ -191,7 +194,7 @@ func (g *Registry) unlistContent(ctx context.Context, image, digest string) (int
 			return 0, resource.Errorf(resource.CodeInUse, "%s is a part of %s: delete that version", digest, v.Name)
 		}
 	}
-	users, err := listUsers(g.options.Store)
+	users, err := listUsers(g.options.Store, image)
 	if err != nil {
 		return 0, err
 	}

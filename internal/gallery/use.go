@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,16 +21,36 @@ type users struct {
 	instances []resource.Instance
 }
 
-func listUsers(r store.Reader) (u users, err error) {
-	ctx, all := context.Background(), store.ListOptions{}
-	if u.sets, _, err = store.ListAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, r, resource.KindScaleSet, all); err != nil {
+// listUsers returns the documents that may use an image. There may be thousands
+// of instances, and one image is in few: only what names it is decoded.
+func listUsers(r store.Reader, image string) (u users, err error) {
+	if u.sets, err = listNaming[resource.ScaleSetSpec, resource.ScaleSetStatus](r, resource.KindScaleSet, ""); err != nil {
+		return u, err // all of them: each names its last rollout
+	}
+	if u.rollouts, err = listNaming[resource.RolloutSpec, resource.RolloutStatus](r, resource.KindRollout, image); err != nil {
 		return u, err
 	}
-	if u.rollouts, _, err = store.ListAs[resource.RolloutSpec, resource.RolloutStatus](ctx, r, resource.KindRollout, all); err != nil {
-		return u, err
-	}
-	u.instances, _, err = store.ListAs[resource.InstanceSpec, resource.InstanceStatus](ctx, r, resource.KindInstance, all)
+	u.instances, err = listNaming[resource.InstanceSpec, resource.InstanceStatus](r, resource.KindInstance, image)
 	return u, err
+}
+
+func listNaming[S, T any](r store.Reader, kind, text string) ([]resource.Object[S, T], error) {
+	list, err := r.List(context.Background(), kind, store.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var out []resource.Object[S, T]
+	for _, d := range list.Items {
+		if !bytes.Contains(d.Spec, []byte(text)) && !bytes.Contains(d.Status, []byte(text)) {
+			continue
+		}
+		o, err := resource.From[S, T](d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
 }
 
 // of names the sets that use a version; never nil, it goes into a document.
@@ -107,7 +128,7 @@ func (g *Registry) updateUse(ctx context.Context, image string) error {
 	if err != nil || len(versions) == 0 {
 		return err
 	}
-	users, err := listUsers(g.options.Store)
+	users, err := listUsers(g.options.Store, image)
 	if err != nil {
 		return err
 	}
