@@ -31,7 +31,7 @@ func (x *exchange) finish(v verdict, end tally.End, o outcome) {
 		if end != tally.Abandoned {
 			x.log("An answer was cut short", o)
 		}
-		panic(http.ErrAbortHandler)
+		x.abort()
 	}
 }
 
@@ -43,7 +43,7 @@ func (x *exchange) unserved(ctx context.Context, err error) {
 		x.answer(http.StatusServiceUnavailable, "the load balancer is closing")
 	case x.r.Context().Err() != nil:
 		x.count(tally.Request{End: tally.Abandoned})
-		panic(http.ErrAbortHandler)
+		x.abort()
 	case x.last.err != nil && x.last.sent:
 		_, end := judge(x.last, again{})
 		x.count(tally.Request{End: end})
@@ -61,6 +61,13 @@ func (x *exchange) unserved(ctx context.Context, err error) {
 		x.w.Header().Set("Retry-After", "1")
 		x.answer(http.StatusServiceUnavailable, err.Error())
 	}
+}
+
+// abort breaks the client's connection. It does not return.
+func (x *exchange) abort() {
+	// net/http would first read what is left of the body, however slowly it comes.
+	_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
+	panic(http.ErrAbortHandler)
 }
 
 // refuse answers a request that is not sent on for what it is.

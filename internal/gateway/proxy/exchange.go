@@ -119,13 +119,13 @@ func (x *exchange) takeBody() bool {
 	}
 	if limit := time.Duration(x.config.Limits.IdleTimeout); limit > 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(limit))
-		defer rc.SetReadDeadline(time.Time{})
 	}
 	x.kept = make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, x.kept); err != nil {
 		x.count(tally.Request{End: tally.Abandoned})
-		panic(http.ErrAbortHandler)
+		x.abort()
 	}
+	_ = rc.SetReadDeadline(time.Time{})
 	return true
 }
 
@@ -231,10 +231,10 @@ func (x *exchange) explain(ctx context.Context, m *pool.Member, o *outcome) {
 		o.cut = pool.CutDrain
 	case errors.Is(cause, context.DeadlineExceeded):
 		o.timedOut = true
-	case cause != nil:
+	case cause != nil && !o.deaf:
 		o.clientGone = true
 	case o.sent && !o.clientGone && x.route.Pool.WasCut(&x.claim) != pool.CutDrain:
-		if o.died = m.Backend.Died(ctx); o.died {
+		if o.died = m.Backend.Died(context.WithoutCancel(ctx)); o.died {
 			x.route.Pool.Refuse(m)
 		}
 	}

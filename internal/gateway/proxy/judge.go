@@ -13,6 +13,8 @@ type outcome struct {
 	status int   // what the process answered
 	// keep: the connection can carry another request.
 	keep bool
+	// deaf: reading from the client was given up, so it is not known whether it is there.
+	deaf bool
 	// tooLarge: the body was larger than the limit.
 	tooLarge bool
 	// clientGone: it was the client that broke off.

@@ -12,12 +12,7 @@ import (
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
-const (
-	copySize = 32 << 10
-	// uploadGrace is how long an answer waits for the end of the upload to be
-	// noticed: an answer that was read may overtake the last write's return.
-	uploadGrace = 2 * time.Millisecond
-)
+const copySize = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
@@ -43,7 +38,7 @@ func (x *exchange) talk(c *upstream.Conn) (o outcome) {
 	}
 	if up != nil {
 		up.stop(err == nil)
-		x.again.whole = !up.begun
+		x.again.whole, o.deaf = !up.begun, up.broke
 		err = up.settle(&o, err)
 	}
 	o.sent, o.err = c.Sent(), err
@@ -88,7 +83,7 @@ func (x *exchange) passOn(c *upstream.Conn, resp *http.Response, up *upload, o *
 	h := x.w.Header()
 	copyHead(h, resp.Header)
 	announceTrailers(h, resp)
-	if up != nil && !up.complete(uploadGrace) {
+	if up != nil && !up.taken.Load() {
 		h["Connection"] = []string{"close"} // the rest of the upload will not be read
 	}
 	o.forwarded = true
@@ -100,7 +95,7 @@ func (x *exchange) passOn(c *upstream.Conn, resp *http.Response, up *upload, o *
 		return err
 	}
 	passTrailers(h, resp)
-	o.keep = !resp.Close && (up == nil || up.complete(0)) && c.R.Buffered() == 0
+	o.keep = !resp.Close && (up == nil || up.taken.Load() && up.complete()) && c.R.Buffered() == 0
 	return nil
 }
 
@@ -114,6 +109,13 @@ func (x *exchange) copyBody(c *upstream.Conn, resp *http.Response, o *outcome) e
 	defer copyBuffers.Put(buf)
 	slow := stall{timeout: time.Duration(x.config.Limits.IdleTimeout)}
 	left := resp.ContentLength
+	if c.R.Buffered() == 0 {
+		// The body may be long in coming: the client can have the head meanwhile.
+		if err := x.write(nil, true, &slow); err != nil {
+			o.clientGone = true
+			return fmt.Errorf("write to the client: %w", err)
+		}
+	}
 	for {
 		n, err := resp.Body.Read(buf[:])
 		left -= int64(n)
@@ -140,8 +142,10 @@ func (x *exchange) write(p []byte, flush bool, slow *stall) error {
 	if flush || slow.started {
 		slow.extend(http.NewResponseController(x.w).SetWriteDeadline)
 	}
-	if _, err := x.w.Write(p); err != nil {
-		return err
+	if len(p) > 0 {
+		if _, err := x.w.Write(p); err != nil {
+			return err
+		}
 	}
 	if !flush {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/upstream"
@@ -16,6 +17,7 @@ import (
 const (
 	// continueTimeout is how long a client that asked waits for a backend's 100.
 	continueTimeout = time.Second
+	writeGrace      = 50 * time.Millisecond
 	// What is still read of an upload that was answered early: closing with
 	// unread bytes would reset the connection, and the answer could be lost.
 	lingerTime  = 500 * time.Millisecond
@@ -33,10 +35,12 @@ type upload struct {
 	done chan struct{} // closed: the goroutine has ended; the results below are valid
 
 	asked sync.Once
+	taken atomic.Bool // all of the body has been read from the client
 
 	mu      sync.Mutex // orders deadlines
 	stopped bool
 	begun   bool // a byte may have been taken from the client
+	broke   bool // stop ended the reading: that the client seems gone is its doing
 
 	whole      bool
 	clientErr  error
@@ -61,12 +65,13 @@ func (u *upload) stop(answered bool) {
 	close(u.quit)
 	u.mu.Lock()
 	u.stopped = true
-	if u.begun {
-		until := time.Unix(1, 0)
-		if answered {
-			until = time.Now().Add(lingerTime)
-		}
-		u.deadline(until)
+	switch {
+	case !u.begun || u.taken.Load():
+	case answered:
+		u.deadline(time.Now().Add(lingerTime))
+	default:
+		u.broke = true
+		u.deadline(time.Unix(1, 0))
 	}
 	_ = u.conn.Net().SetWriteDeadline(time.Unix(1, 0))
 	u.mu.Unlock()
@@ -81,17 +86,10 @@ func (u *upload) deadline(t time.Time) {
 	_ = http.NewResponseController(u.x.w).SetReadDeadline(t)
 }
 
-// complete says whether all of the body was sent, waiting for that at most wait.
-func (u *upload) complete(wait time.Duration) bool {
-	select {
-	case <-u.done:
-		return u.whole
-	default:
-	}
-	if wait == 0 {
-		return false
-	}
-	t := time.NewTimer(wait)
+// complete says whether all of the body was sent. A backend that has answered
+// may have overtaken the return of the last write, but not by much.
+func (u *upload) complete() bool {
+	t := time.NewTimer(writeGrace)
 	defer t.Stop()
 	select {
 	case <-u.done:
@@ -188,7 +186,10 @@ func (u *upload) copy(length int64, write func([]byte) error) (whole bool) {
 	for unwanted < lingerBytes {
 		u.extend(&slow)
 		n, err := u.x.r.Body.Read(buf[:])
-		switch total += int64(n); {
+		total += int64(n)
+		last := total == length || errors.Is(err, io.EOF)
+		u.taken.Store(last) // before it is sent: an answer can only follow
+		switch {
 		case limit > 0 && total > limit:
 			u.fail(errBodyTooLarge)
 			return false
@@ -197,7 +198,7 @@ func (u *upload) copy(length int64, write func([]byte) error) (whole bool) {
 		case n > 0:
 			u.backendErr = u.send(buf[:n], write)
 		}
-		if total == length || errors.Is(err, io.EOF) {
+		if last {
 			return u.backendErr == nil && unwanted == 0
 		}
 		if err != nil {
