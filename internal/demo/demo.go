@@ -126,6 +126,14 @@ func (d *demo) rest(ctx context.Context, chapter string) error {
 	}
 }
 
+// joined puts a colon between a thing and its detail, if it has one.
+func joined(thing, detail string) string {
+	if detail == "" {
+		return thing
+	}
+	return thing + ": " + detail
+}
+
 // roll runs one rollout to its end, whatever that is.
 func (d *demo) roll(ctx context.Context, to, chapter string) error {
 	ro, err := d.server.client.StartRollout(ctx, setName, rolloutTo(to))
@@ -139,7 +147,7 @@ func (d *demo) roll(ctx context.Context, to, chapter string) error {
 		}
 		if ro.Status.Phase.Terminal() {
 			d.result.addRollout(ro)
-			d.display.say("%s %s: %s", chapter, ro.Status.Phase, ro.Status.Reason)
+			d.display.say("%s", joined(chapter+": "+string(ro.Status.Phase), ro.Status.Reason))
 			return nil
 		}
 		select {

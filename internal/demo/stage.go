@@ -76,7 +76,7 @@ func (d *demo) look(ctx context.Context) scene {
 		return s
 	}
 	if ro, err := d.server.rollout(ctx, rollout); err == nil {
-		s.rollout = ro.Name + " " + string(ro.Status.Phase) + ": " + ro.Status.Step
+		s.rollout = joined(ro.Name+" "+string(ro.Status.Phase), ro.Status.Step)
 		s.progress = progress(ro.Status)
 	}
 	return s
