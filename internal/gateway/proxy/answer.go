@@ -81,6 +81,7 @@ func (x *exchange) refuse(status int, why string) {
 func (x *exchange) answer(status int, why string) {
 	if x.r.ContentLength != 0 && x.kept == nil {
 		x.w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	plain(x.w, status, why)
 }

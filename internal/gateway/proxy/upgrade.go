@@ -19,8 +19,9 @@ const (
 	frameGrace = 2 * time.Second
 	// closeGrace is how long a client may take to answer a close.
 	closeGrace = time.Second
-	// halfTime bounds how long one direction lives on after the other has ended.
-	halfTime = time.Minute
+	// One direction may live on after the other has ended, but not for ever.
+	afterClient  = time.Minute
+	afterBackend = 5 * time.Second
 )
 
 var (
@@ -39,7 +40,8 @@ type stream struct {
 
 	mu         sync.Mutex // orders deadlines
 	drained    bool
-	clientGone bool
+	clientDone bool // it finished in order
+	clientGone bool // it broke off
 }
 
 // upgrade passes a 101 on and then bytes both ways until both have ended.
@@ -113,28 +115,36 @@ func (s *stream) interrupt() {
 
 // run copies both ways. Its error is nil when both ends finished in their own time.
 func (s *stream) run(o *outcome) error {
-	upward := make(chan error, 1)
-	go func() { upward <- s.fromClient() }()
+	upward := make(chan struct{})
+	go func() {
+		defer close(upward)
+		s.fromClient()
+	}()
 	err := s.fromBackend()
+	_ = s.conn.Net().SetWriteDeadline(time.Now().Add(closeGrace)) // it may not be reading
 	switch {
 	case errors.Is(err, errDrained):
 		o.orderly = s.goodbye()
 		<-upward
 		return err
 	case err == nil:
+		err = s.whoEnded()
 		closeWrite(s.client)
 		_ = s.client.SetReadDeadline(time.Now().Add(s.afterEnd()))
 	default:
 		_ = s.client.SetDeadline(time.Unix(1, 0))
 	}
-	uerr := <-upward
-	switch {
-	case s.gone():
-		return errClientLeft
-	case err != nil:
-		return err
-	case uerr == nil:
-		return nil // the client ended it too
+	<-upward
+	return err
+}
+
+// whoEnded says whose doing it was that the backend has finished; nil: the
+// client finished before, or the two said goodbye to each other.
+func (s *stream) whoEnded() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clientDone || s.frames != nil && s.frames.closed {
+		return nil
 	}
 	return errLeft
 }
@@ -145,7 +155,7 @@ func (s *stream) afterEnd() time.Duration {
 	if s.frames != nil {
 		return closeGrace
 	}
-	return halfTime
+	return afterBackend
 }
 
 // goodbye tells the client that the stream ends here, where the protocol has a
@@ -162,7 +172,8 @@ func (s *stream) goodbye() (orderly bool) {
 	return orderly
 }
 
-func (s *stream) fromClient() error {
+// fromClient returns when the client has finished, or either side is broken.
+func (s *stream) fromClient() {
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
 	from := io.MultiReader(s.early, s.client)
@@ -170,26 +181,26 @@ func (s *stream) fromClient() error {
 		n, err := from.Read(buf[:])
 		if n > 0 {
 			if _, werr := s.conn.Net().Write(buf[:n]); werr != nil {
-				return fmt.Errorf("write to the backend: %w", werr)
+				return // the other direction finds out why
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			closeWrite(s.conn.Net())
-			s.limitBackend(time.Now().Add(halfTime), false)
-			return nil
+			s.limitBackend(time.Now().Add(afterClient), true)
+			return
 		case err != nil:
-			s.limitBackend(time.Unix(1, 0), true)
-			return fmt.Errorf("read from the client: %w", err)
+			s.limitBackend(time.Unix(1, 0), false)
+			return
 		}
 	}
 }
 
 // limitBackend bounds what the backend may still say after the client has ended.
-func (s *stream) limitBackend(t time.Time, gone bool) {
+func (s *stream) limitBackend(t time.Time, inOrder bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clientGone = gone
+	s.clientDone, s.clientGone = inOrder, !inOrder
 	if !s.drained {
 		_ = s.conn.Net().SetReadDeadline(t)
 	}
@@ -212,6 +223,8 @@ func (s *stream) fromBackend() error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err == nil:
+		case s.gone():
+			return errClientLeft
 		case !s.draining():
 			return fmt.Errorf("read from the backend: %w", err)
 		case waited || s.frames == nil || s.frames.boundary():
