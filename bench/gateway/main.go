@@ -1,0 +1,163 @@
+// Command gateway measures the CPU time that a request costs in Drover, gateway
+// and control process together, beside a plain httputil.ReverseProxy (and HAProxy,
+// where it is installed) before the same two backends, under the same load.
+//
+//	go run ./bench/gateway
+//
+// Backends are instances of a scale set; the others are given their addresses.
+// The candidates take turns, so that whatever else the machine does falls on all.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/droverhq/drover/bench/server"
+)
+
+type options struct{ requests, rate, rounds int }
+
+// connections are kept alive and used side by side.
+const connections = 64
+
+func main() {
+	var err error
+	switch role(os.Args) {
+	case "backend":
+		err = backend("127.0.0.1:" + os.Getenv("PORT"))
+	case "proxy":
+		err = proxy(os.Args[2], os.Args[3] == "pooled", os.Args[4:])
+	case "load":
+		err = load(os.Args[2:])
+	default:
+		var o options
+		flag.IntVar(&o.requests, "requests", 100_000, "of one candidate in one round")
+		flag.IntVar(&o.rate, "rate", 4_000, "requests a second, where the machine is not to be full")
+		flag.IntVar(&o.rounds, "rounds", 5, "the median is of these")
+		flag.Parse()
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		err = run(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench/gateway:", err)
+		os.Exit(1)
+	}
+}
+
+func role(args []string) string {
+	if len(args) > 1 {
+		return args[1]
+	}
+	return ""
+}
+
+// level is how much is asked of a candidate.
+type level struct {
+	name           string
+	requests, rate int // rate 0: as fast as they are answered
+}
+
+// candidate is a proxy before the backends.
+type candidate struct {
+	name    string
+	address string
+	pids    []int
+	rounds  map[string][]figures // by level
+}
+
+// figures of one round at one level; CPU is that of a request.
+type figures struct {
+	CPU, P50, P99 time.Duration
+	PerSec        float64
+}
+
+func run(ctx context.Context, o options) (err error) {
+	w, err := newWorld(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err2 := w.stop(); err == nil {
+			err = err2
+		}
+	}()
+	levels := []level{{"as fast as it goes", o.requests, 0}, {fmt.Sprintf("%d requests a second", o.rate), 5 * o.rate, o.rate}}
+	for round := range o.rounds + 1 {
+		for _, l := range levels {
+			for _, c := range w.candidates {
+				f, err := w.measure(ctx, c, l)
+				if err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+				if round == 0 {
+					continue // connections are opened, pools filled
+				}
+				c.rounds[l.name] = append(c.rounds[l.name], f)
+				fmt.Fprintf(os.Stderr, "round %d, %s, %s: %.1f µs\n", round, l.name, c.name, micros(f.CPU))
+			}
+		}
+	}
+	for _, l := range levels {
+		print(l, w.candidates)
+	}
+	return nil
+}
+
+func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, error) {
+	before, err := server.CPU(c.pids...)
+	if err != nil {
+		return figures{}, err
+	}
+	seen, err := w.load(ctx, c.address, l)
+	if err != nil {
+		return figures{}, err
+	}
+	after, err := server.CPU(c.pids...)
+	if err != nil {
+		return figures{}, err
+	}
+	return figures{
+		CPU: (after - before) / time.Duration(l.requests), P50: seen.P50, P99: seen.P99,
+		PerSec: float64(l.requests) / seen.Took.Seconds(),
+	}, nil
+}
+
+func print(l level, all []*candidate) {
+	fmt.Printf("\n%s:\n\n", l.name)
+	fmt.Println("| candidate | CPU per request | ratio to httputil | requests/s | p50 | p99 |")
+	fmt.Println("|---|---|---|---|---|---|")
+	plain := all[0].rounds[l.name]
+	for _, c := range all {
+		rounds := c.rounds[l.name]
+		var ratios []float64
+		for i, f := range rounds {
+			ratios = append(ratios, float64(f.CPU)/float64(plain[i].CPU))
+		}
+		fmt.Printf("| %s | %.1f µs | %.2f | %.0f | %.1f ms | %.1f ms |\n", c.name,
+			median(rounds, func(f figures) float64 { return micros(f.CPU) }), middle(ratios),
+			median(rounds, func(f figures) float64 { return f.PerSec }),
+			median(rounds, func(f figures) float64 { return micros(f.P50) / 1000 }),
+			median(rounds, func(f figures) float64 { return micros(f.P99) / 1000 }))
+	}
+}
+
+func median(all []figures, of func(figures) float64) float64 {
+	var values []float64
+	for _, f := range all {
+		values = append(values, of(f))
+	}
+	return middle(values)
+}
+
+func middle(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
