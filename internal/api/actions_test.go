@@ -47,6 +47,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("location %q", r.Header.Get("Location"))
 	}
 	e.want(201, e.do("POST", "/api/v1/scalesets/hello/rollout", scopedToken, ""))
+	e.want(204, e.do("POST", "/api/v1/scalesets/hello/rollout", scopedToken, `{"image":"`+runningImage+`"}`))
 	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/scalesets/hello/rollout", scopedToken, `{"image":"HELLO"}`))
 	e.wantCode(resource.CodeForbidden, e.do("POST", "/api/v1/scalesets/hello/rollout", readerToken, `{}`))
 

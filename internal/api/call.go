@@ -125,7 +125,7 @@ func (s *Server) account(c *call, w *response, r *http.Request) {
 		attrs = append(attrs, slog.String("who", c.who.String()))
 	}
 	if c.code != "" {
-		attrs = append(attrs, slog.String("code", string(c.code)))
+		attrs = append(attrs, slog.String("problem", string(c.code)))
 	}
 	if c.dryRun {
 		attrs = append(attrs, slog.Bool("dryRun", true))

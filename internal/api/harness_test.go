@@ -53,7 +53,7 @@ func (l *lockedBuffer) String() string {
 // openEnv builds the API on a store in dir; the caller closes both.
 func openEnv(t testing.TB, dir string, change ...func(*Options)) *env {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{Dir: dir})
+	db, err := store.Open(t.Context(), store.Options{Dir: dir, RingSize: 8192})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,9 @@ func (e *env) documented(req *http.Request, body string, r reply) {
 		return
 	}
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if media == "" && len(r.body) == 0 && len(answer.Content) == 0 {
+		return // an answer without a body, as documented
+	}
 	content := answer.Content[media]
 	if content == nil {
 		e.t.Errorf("%s answered %d as %q, which is not documented", pattern, r.StatusCode, media)

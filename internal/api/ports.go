@@ -76,7 +76,8 @@ type DeleteRequest struct {
 
 // Fleet changes scale sets and their rollouts.
 type Fleet interface {
-	// StartRollout writes the set's image, if one is given, and the rollout in one transaction.
+	// StartRollout writes the set's image, if one is given, and the rollout in one
+	// transaction. The answer has no name when the set runs that model already.
 	StartRollout(ctx context.Context, set string, r RolloutRequest) (resource.Rollout, error)
 	// Ask passes a pause, resume, cancel or promote on to a running rollout.
 	Ask(ctx context.Context, rollout string, ask resource.Ask) (resource.Rollout, error)

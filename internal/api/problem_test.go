@@ -78,10 +78,11 @@ func TestAuditLog(t *testing.T) {
 	e.do("GET", "/api/v1/scalesets/hello", readerToken, "")
 	e.do("POST", "/api/v1/apply", ownerToken, "["+scaleSet("hello")+","+scaleSet("other")+"]")
 	type line struct {
-		Msg, Who, Method, Path, Code string
-		Status                       int
-		Force                        bool
-		Documents                    []string
+		Msg, Who, Method, Path string
+		Code                   string `json:"problem"`
+		Status                 int
+		Force                  bool
+		Documents              []string
 	}
 	var got []line
 	for text := range strings.Lines(e.logs.String()) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,9 +46,10 @@ type scaleBody struct {
 
 func (s *Server) routeRollouts() {
 	set := apiPrefix + "/scalesets/{name}"
-	register(s, huma.Operation{
+	registerStream(s, huma.Operation{
 		OperationID: "startRollout", Method: http.MethodPost, Path: set + "/rollout", Tags: []string{resource.KindRollout},
 		Summary: "Start a rollout of a set", DefaultStatus: http.StatusCreated, Errors: []int{404, 409, 413, 507},
+		Responses: s.startAnswers(),
 	}, s.startRollout)
 	s.setBody(set+"/rollout", http.MethodPost, s.schemaOf(startBody{}))
 	register(s, huma.Operation{
@@ -92,7 +94,29 @@ func (s *Server) askSchema(action string) *huma.Schema {
 	return s.schemaOf(noBody{})
 }
 
-func (s *Server) startRollout(ctx context.Context, in *bodyInput) (*rolloutOutput, error) {
+func (s *Server) startAnswers() map[string]*huma.Response {
+	all := answers("201", "The rollout.", s.schemaOf(resource.Rollout{}))
+	all["204"] = &huma.Response{Description: "The set runs that model already: there is nothing to roll out."}
+	return all
+}
+
+// startAnswer is the new rollout, or nothing when the set runs that model already.
+func startAnswer(r resource.Rollout) func(huma.Context) {
+	return func(ctx huma.Context) {
+		if r.Name == "" {
+			ctx.SetStatus(http.StatusNoContent)
+			return
+		}
+		ctx.SetHeader("Content-Type", "application/json")
+		ctx.SetHeader("Location", apiPrefix+"/rollouts/"+r.Name)
+		ctx.SetHeader("ETag", etag(r.Revision))
+		ctx.SetStatus(http.StatusCreated)
+		// A client that is gone by now finds its rollout by its name.
+		_ = json.NewEncoder(ctx.BodyWriter()).Encode(r)
+	}
+}
+
+func (s *Server) startRollout(ctx context.Context, in *bodyInput) (func(huma.Context), error) {
 	if err := may(ctx, VerbStart, resource.KindScaleSet, in.Name); err != nil {
 		return nil, err
 	}
@@ -111,8 +135,10 @@ func (s *Server) startRollout(ctx context.Context, in *bodyInput) (*rolloutOutpu
 	if err != nil {
 		return nil, err
 	}
-	c.touched = []string{resource.KindRollout + " " + r.Name}
-	return rolloutAnswer(http.StatusCreated, r), nil
+	if r.Name != "" {
+		c.touched = []string{resource.KindRollout + " " + r.Name}
+	}
+	return startAnswer(r), nil
 }
 
 func rolloutAnswer(status int, r resource.Rollout) *rolloutOutput {

@@ -45,6 +45,10 @@ unless the rollout Succeeded.`,
 			if err != nil {
 				return err
 			}
+			if ro.Name == "" {
+				fmt.Fprintf(c.Stdout, "scaleset/%s runs that already: nothing to roll out\n", args[0])
+				return nil
+			}
 			return c.begun(ctx, cl, ro, watch, resource.RolloutSucceeded)
 		}),
 	}

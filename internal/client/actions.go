@@ -16,6 +16,7 @@ type RolloutRequest struct {
 }
 
 // StartRollout writes the image into the set's spec and starts the rollout to it.
+// The rollout has no name when the set runs that model already.
 func (c *Client) StartRollout(ctx context.Context, set string, r RolloutRequest) (resource.Rollout, error) {
 	return c.rollout(ctx, []string{"scalesets", set, "rollout"}, r)
 }

@@ -2,10 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -116,10 +120,11 @@ func TestInstancesKilledAtEachStep(t *testing.T) {
 	s := startServer(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(policy{capacity: 4, bake: "3s", drain: "1s", startTimeout: "40s"}.yaml())
-	address := s.serving(4)
-	tr := s.startTraffic(address)
-	steps := []resource.RolloutPhase{resource.RolloutStarting, resource.RolloutShifting, resource.RolloutBaking, resource.RolloutFinishing}
-	for i, step := range steps {
+	tr := s.startTraffic(s.serving(4))
+	cut := map[string]uint64{}
+	for i, step := range []resource.RolloutPhase{
+		resource.RolloutStarting, resource.RolloutShifting, resource.RolloutBaking, resource.RolloutFinishing,
+	} {
 		image := fmt.Sprintf("hello:1.%d.0", i+1)
 		s.push(image, sample.Config{StartDelayMs: 500})
 		rollout := s.roll(image)
@@ -129,15 +134,93 @@ func TestInstancesKilledAtEachStep(t *testing.T) {
 		s.eventually(time.Minute, "the rollout ends", func() (bool, error) {
 			return s.rollout(rollout).Status.Phase.Terminal(), nil
 		})
+		maps.Copy(cut, s.counted("cut")) // of the versions that there are; the others' stand
 		s.settled(s.set("hello").Status.Model.Version, 4)
 	}
 	stats := tr.end()
-	counted := s.cut()
-	if stats.Errors > 0 || stats.Failed > counted {
-		t.Errorf("%d requests failed and %d errors, the gateway counts %d as cut:\n%s", stats.Failed, stats.Errors, counted, strings.Join(stats.Failures, "\n"))
+	maps.Copy(cut, s.counted("cut"))
+	if total := sum(cut); stats.Errors > 0 || stats.Failed > total {
+		t.Errorf("%d requests failed and %d errors, the gateway counts %d as cut:\n%s", stats.Failed, stats.Errors, total, strings.Join(stats.Failures, "\n"))
 	}
 	tr.nothingTwice()
-	t.Logf("%d requests, %d failed of the client's, %d cut", stats.Requests, stats.Failed, counted)
+	t.Logf("%d requests, %d failed at the client, cut %v", stats.Requests, stats.Failed, cut)
+}
+
+// What is in flight on an instance that dies: GETs go to the other one and are
+// counted as retried, POSTs are cut, exactly those, and neither counts as failed.
+func TestCutAndRetriedAreCountedRight(t *testing.T) {
+	s := startServer(t)
+	s.push("hello:1.0.0", sample.Config{})
+	s.apply(policy{capacity: 2}.yaml())
+	address := s.serving(2)
+	const each = 6
+	answers := map[string]chan int{http.MethodGet: make(chan int, 2*each), http.MethodPost: make(chan int, 2*each)}
+	for method, statuses := range answers {
+		for range 2 * each {
+			go func() { statuses <- slowRequest(method, address) }()
+		}
+	}
+	victim := s.instances()[0]
+	s.eventually(10*time.Second, "all requests are being handled", func() (bool, error) { return len(s.nonces()) == 4*each, nil })
+	held := map[string]int{}
+	for nonce := range s.noncesOf(victim.Name) {
+		method, _, _ := strings.Cut(nonce, " ")
+		held[method]++
+	}
+	check(t, syscall.Kill(victim.Status.PID, syscall.SIGKILL))
+	good := map[string]int{}
+	for method, statuses := range answers {
+		for range 2 * each {
+			if <-statuses == http.StatusOK {
+				good[method]++
+			}
+		}
+	}
+	if held["GET"] == 0 || held["POST"] == 0 {
+		t.Fatalf("the instance held %v: nothing to see", held)
+	}
+	if good["GET"] != 2*each || good["POST"] != 2*each-held["POST"] {
+		t.Errorf("answered well: %v of %d each; the killed instance held %v", good, 2*each, held)
+	}
+	s.eventually(5*time.Second, "the gateway has counted", func() (bool, error) {
+		return sum(s.counted("cut")) == uint64(held["POST"]) && sum(s.counted("retried")) == uint64(held["GET"]), nil
+	})
+	if failed := sum(s.counted("failed")); failed != 0 {
+		t.Errorf("%d are counted as failed", failed)
+	}
+	for nonce, n := range s.nonces() {
+		if n > 1 && strings.HasPrefix(nonce, "POST") {
+			t.Errorf("%s ran %d times", nonce, n)
+		}
+	}
+}
+
+var nonceNumber atomic.Int64
+
+// slowRequest returns the answer's status; 0: none.
+func slowRequest(method, address string) int {
+	req, err := http.NewRequest(method, "http://"+address+"/?ms=2000", nil)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set(load.NonceHeader, fmt.Sprint("slow-", nonceNumber.Add(1)))
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return 0
+	}
+	return resp.StatusCode
+}
+
+func sum(m map[string]uint64) (total uint64) {
+	for _, n := range m {
+		total += n
+	}
+	return total
 }
 
 // killOne kills an instance of a colour, if one runs.
@@ -150,17 +233,22 @@ func (s *server) killOne(c resource.Colour) {
 	}
 }
 
-// cut is what the gateway counts as cut, from the metrics that an operator sees.
-func (s *server) cut() uint64 {
+// counted is one of the gateway's counters by version, from the metrics that an
+// operator sees.
+func (s *server) counted(counter string) map[string]uint64 {
 	s.t.Helper()
-	var total uint64
+	out := map[string]uint64{}
 	for _, line := range strings.Split(s.metrics(), "\n") {
-		if strings.HasPrefix(line, "drover_gateway_") && strings.Contains(line, "cut") && !strings.HasPrefix(line, "#") {
-			fields := strings.Fields(line)
-			n, err := strconv.ParseFloat(fields[len(fields)-1], 64)
-			check(s.t, err)
-			total += uint64(n)
+		rest, ok := strings.CutPrefix(line, "drover_gateway_"+counter+"_total{")
+		if !ok {
+			continue
 		}
+		_, version, _ := strings.Cut(rest, `version="`)
+		version, _, _ = strings.Cut(version, `"`)
+		fields := strings.Fields(line)
+		n, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+		check(s.t, err)
+		out[version] = uint64(n)
 	}
-	return total
+	return out
 }

@@ -74,14 +74,28 @@ func (s *server) gatewayPID() int {
 // nonces counts how often each request was handled, by method and nonce, over all
 // instances that there are or were.
 func (s *server) nonces() map[string]int {
+	s.t.Helper()
+	return s.readNonces("instances/*/*/data/nonces", "retired/*/nonces", "retired/*/data/nonces")
+}
+
+func (s *server) noncesOf(instance string) map[string]int {
+	s.t.Helper()
+	return s.readNonces("instances/*/" + instance + "/data/nonces")
+}
+
+func (s *server) readNonces(patterns ...string) map[string]int {
+	s.t.Helper()
 	seen := map[string]int{}
-	for _, pattern := range []string{"instances/*/*/data/nonces", "retired/*/nonces", "retired/*/data/nonces", "retired/*/*/nonces"} {
-		files, _ := filepath.Glob(filepath.Join(s.data, pattern))
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(filepath.Join(s.data, pattern))
+		check(s.t, err)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			check(s.t, err)
-			for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-				seen[line]++
+			for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+				if line != "" {
+					seen[line]++
+				}
 			}
 		}
 	}
