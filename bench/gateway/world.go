@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/bench/server"
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
 )
 
 // world is a Drover with two instances, and the other candidates before them.
@@ -100,13 +102,17 @@ func (w *world) startDrover(ctx context.Context) (front string, err error) {
 // backends waits until both instances take traffic.
 func (w *world) backends(ctx context.Context) (addresses []string, err error) {
 	err = server.Until(ctx, time.Minute, "both instances take traffic", func() error {
-		all, err := w.drover.Instances(ctx, "bench")
+		all, err := w.drover.Client.List(ctx, resource.KindInstance, client.Filter{Set: "bench"})
 		if err != nil {
 			return err
 		}
 		addresses = nil
-		for _, in := range all {
-			if in.Status.Health == "Healthy" && in.Status.Admission == "InService" {
+		for _, d := range all.Items {
+			in, err := resource.From[resource.InstanceSpec, resource.InstanceStatus](d)
+			if err != nil {
+				return err
+			}
+			if in.Status.Health == resource.HealthHealthy && in.Status.Admission == resource.AdmissionInService {
 				addresses = append(addresses, in.Status.Address)
 			}
 		}

@@ -6,7 +6,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -16,10 +15,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
 )
 
 // Server is a running `drover up`.
 type Server struct {
+	Client *client.Client
+
 	dir, binary, data string
 	up                *exec.Cmd
 	log               *os.File
@@ -55,8 +59,11 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.up.Start(); err != nil {
 		return err
 	}
+	if s.Client, err = client.New(client.Options{Data: s.data}); err != nil {
+		return err
+	}
 	return Until(ctx, 20*time.Second, "the server answers", func() error {
-		_, err := s.Run(ctx, "", "get", "scaleset")
+		_, err := s.Client.List(ctx, resource.KindScaleSet, client.Filter{})
 		return err
 	})
 }
@@ -74,6 +81,9 @@ func Build(ctx context.Context, to, pkg string) error {
 // Stop ends instances, gateway and server, and removes the folder.
 func (s *Server) Stop() error {
 	var failed []error
+	if s.Client != nil {
+		s.Client.Close()
+	}
 	if s.up != nil && s.up.Process != nil {
 		if _, err := s.Run(context.Background(), "", "down"); err != nil {
 			failed = append(failed, err)
@@ -105,32 +115,6 @@ func (s *Server) Run(ctx context.Context, input string, args ...string) ([]byte,
 		return nil, fmt.Errorf("drover %s: %w: %s", strings.Join(args, " "), err, said.Bytes())
 	}
 	return out.Bytes(), nil
-}
-
-// Instance is what a benchmark wants to know of one.
-type Instance struct {
-	Name   string
-	Status struct {
-		Health, Admission, Address string
-	}
-}
-
-// Instances are the instances of a set.
-func (s *Server) Instances(ctx context.Context, set string) ([]Instance, error) {
-	out, err := s.Run(ctx, "", "get", "instance", "-o", "json")
-	if err != nil {
-		return nil, err
-	}
-	var all, own []Instance
-	if err := json.Unmarshal(out, &all); err != nil {
-		return nil, err
-	}
-	for _, in := range all {
-		if strings.HasPrefix(in.Name, set+"_") {
-			own = append(own, in)
-		}
-	}
-	return own, nil
 }
 
 // Processes are the control process and the gateway.

@@ -1,0 +1,2 @@
+// Package fleet measures what a decision about a very large set costs.
+package fleet
