@@ -121,7 +121,7 @@ func (m *bound) update(w wire.Instance) {
 
 func (m *bound) startWatch() {
 	c := m.binding.effective()
-	if c == nil {
+	if c == nil || m.process.Address == "" {
 		return
 	}
 	healthy, unhealthy := c.HealthyThreshold, c.UnhealthyThreshold

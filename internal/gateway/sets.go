@@ -102,7 +102,7 @@ func (t *set) updateInstance(w wire.Instance, recheck bool) {
 }
 
 func (t *set) startWatch(i *instance) {
-	if t.Check == nil || t.fixed() {
+	if t.Check == nil || t.fixed() || i.Address == "" {
 		return
 	}
 	i.result = probe.Result{}

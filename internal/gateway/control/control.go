@@ -19,6 +19,9 @@ import (
 // ErrSuperseded is the error of Run when another control process took the gateway over.
 var ErrSuperseded = wire.Superseded
 
+// errStopped ends Run when Stop was called.
+var errStopped = errors.New("the gateway was stopped")
+
 // Options say where the gateway lives and how it is started.
 type Options struct {
 	Store *store.Store
@@ -69,11 +72,12 @@ func (c *Control) Run(ctx context.Context) error {
 	if c.o.Store == nil {
 		return errors.New("the gateway's control needs a store")
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	parent := ctx
+	g, ctx := errgroup.WithContext(parent)
 	g.Go(func() error { return c.view.follow(ctx, c.o.Store) })
 	g.Go(func() error { return c.supervise(ctx) })
 	err := g.Wait()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) || c.stopping.Load() {
+	if parent.Err() != nil || errors.Is(err, errStopped) {
 		return nil
 	}
 	return err
@@ -124,5 +128,7 @@ func (c *Control) lookOnce(ctx context.Context) error {
 // ends too. When ctx ends first, the gateway is killed.
 func (c *Control) Stop(ctx context.Context) error {
 	c.stopping.Store(true)
-	return StopGateway(ctx, c.o.DataDir)
+	err := StopGateway(ctx, c.o.DataDir)
+	c.book.close() // now nobody has its sockets any more
+	return err
 }

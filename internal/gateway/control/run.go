@@ -51,7 +51,7 @@ func (c *Control) supervise(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case c.stopping.Load():
-			return nil
+			return errStopped
 		case errors.Is(err, wire.Superseded):
 			return err
 		}

@@ -28,7 +28,10 @@ type site struct {
 	dir   string
 	store *store.Store
 	*control.Control
-	end func()
+	end       func()
+	ended     chan error   // what Run returned
+	listener  net.Listener // of startControlWith
+	expectEnd bool         // Run may fail
 }
 
 func newSite(t *testing.T) *site {
@@ -62,30 +65,45 @@ func newSite(t *testing.T) *site {
 }
 
 // startControl begins what a control process's life is to the gateway.
-func (s *site) startControl() {
+func (s *site) startControl() { s.startControlWith(nil) }
+
+// startControlWith first asks for a listener, as the API does.
+func (s *site) startControlWith(listen func(*control.Control) (net.Listener, error)) {
 	s.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.Control = control.New(control.Options{
+	c := control.New(control.Options{
 		Store:   s.store,
 		DataDir: s.dir,
 		Command: []string{exe, asGateway, filepath.Join(s.dir, "run")},
 		Version: "test",
 		Logger:  slog.New(slog.NewTextHandler(testWriter{s.t}, nil)),
 	})
+	if listen != nil {
+		if s.listener, err = listen(c); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	c := s.Control
+	ended := make(chan error, 1)
 	wg.Go(func() {
-		if err := c.Run(ctx); err != nil {
+		err := c.Run(ctx)
+		if err != nil && !s.expectEnd {
 			s.t.Errorf("control: %v", err)
 		}
+		ended <- err
 	})
+	before := s.end
+	s.Control, s.ended = c, ended
 	s.end = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
+		if before != nil {
+			before()
+		}
 	})
 }
 

@@ -1,0 +1,316 @@
+package control_test
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+func condition(b resource.LoadBalancer, typ string) resource.Condition {
+	if c := resource.FindCondition(b.Status.Conditions, typ); c != nil {
+		return *c
+	}
+	return resource.Condition{}
+}
+
+func listensOn(address string) func(*resource.LoadBalancerSpec) {
+	return func(b *resource.LoadBalancerSpec) { b.Listen = address }
+}
+
+func TestABalancerThatCannotListenHindersNoOther(t *testing.T) {
+	s := newSite(t)
+	c := s.client()
+	address := s.serving("hello", "front", 1)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+
+	s.balancer("second", "hello", listensOn(taken.Addr().String()))
+	other := s.workload(says("other"))
+	s.set("other")
+	s.instance("other_0", "1.0.0", other.address, resource.AdmissionInService)
+	// Its new address is taken: nothing of it changes, its backend neither.
+	rev := s.balancer("front", "other", listensOn(taken.Addr().String()))
+	s.applied(rev)
+
+	s.until("both say so", func() bool {
+		for _, name := range []string{"front", "second"} {
+			b := s.lb(name)
+			if l := condition(b, resource.ConditionListening); l.Status || l.Reason != "AddressInUse" {
+				return false
+			}
+			if !condition(b, resource.ConditionNotApplied).Status {
+				return false
+			}
+		}
+		return true
+	})
+	if got := s.lb("front").Status.Address; got != address {
+		t.Errorf("front says that it listens on %s, not %s", got, address)
+	}
+	if _, body := get(t, c, "http://"+address); body != "0" {
+		t.Errorf("front changed its backend alone: %q", body)
+	}
+	// That holds also for the next gateway, and for the next control process.
+	s.stopControl()
+	s.startControl()
+	s.until("it answers", func() bool { _, ok := s.Figures("hello"); return ok })
+	if _, body := get(t, c, "http://"+address); body != "0" {
+		t.Errorf("after a restart of the control process: %q", body)
+	}
+
+	taken.Close()
+	s.until("one of them got the address", func() bool {
+		for _, name := range []string{"front", "second"} {
+			if s.lb(name).Status.Address == taken.Addr().String() {
+				_, body := get(t, c, "http://"+taken.Addr().String())
+				return body == "other" || body == "0"
+			}
+		}
+		return false
+	})
+}
+
+func TestABackendMayNotBeDroversOwn(t *testing.T) {
+	s := newSite(t)
+	front := s.serving("hello", "front", 1)
+	rev := s.balancer("loop", "", func(b *resource.LoadBalancerSpec) {
+		b.Backend = &resource.Backend{Addresses: []string{front}}
+	})
+	s.applied(rev)
+	s.until("it is refused", func() bool { return condition(s.lb("loop"), resource.ConditionNotApplied).Status })
+	if a := s.lb("loop").Status.Address; a != "" {
+		t.Errorf("it listens on %s all the same", a)
+	}
+	w := s.workload(says("outside"))
+	s.balancer("loop", "", func(b *resource.LoadBalancerSpec) {
+		b.Backend = &resource.Backend{Addresses: []string{w.address}}
+	})
+	url := s.url("loop")
+	s.until("the condition is gone", func() bool {
+		b := s.lb("loop")
+		return !condition(b, resource.ConditionNotApplied).Status && condition(b, resource.ConditionListening).Status
+	})
+	if _, body := get(t, s.client(), url); body != "outside" {
+		t.Errorf("got %q", body)
+	}
+}
+
+// Removing a balancer frees its address before the revision counts as applied;
+// moving it leaves connections in order.
+func TestARemovedBalancerFreesItsAddress(t *testing.T) {
+	s := newSite(t)
+	address := s.serving("hello", "front", 1)
+	c := s.client()
+	get(t, c, "http://"+address) // an idle connection, which hinders nothing
+	s.applied(s.update(func(tx *store.Tx) error { return tx.Delete(resource.KindLoadBalancer, "front") }))
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatalf("the address of a removed balancer: %v", err)
+	}
+	l.Close()
+}
+
+func TestIdenticalProbesShareOneProber(t *testing.T) {
+	s := newSite(t)
+	var probes atomic.Int64
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			probes.Add(1)
+		}
+	}))
+	const interval = 100 * time.Millisecond
+	s.set("hello", func(spec *resource.ScaleSetSpec) {
+		spec.Health.Path = "/healthz"
+		spec.Health.Interval = resource.Duration(interval)
+	})
+	for _, name := range []string{"one", "two", "three"} {
+		s.balancer(name, "hello", func(b *resource.LoadBalancerSpec) {
+			b.Probe = &resource.Probe{
+				Path: "/healthz", Interval: resource.Duration(interval), Timeout: resource.Duration(time.Second),
+				UnhealthyThreshold: 2, HealthyThreshold: 1, // other thresholds than the set's
+			}
+		})
+	}
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	s.until("it is probed", func() bool { p, ok := s.Probe("hello_0"); return ok && p.Successes > 0 })
+	for _, name := range []string{"one", "two", "three"} {
+		if status, _ := get(t, s.client(), s.url(name)); status != 200 {
+			t.Errorf("%s answers %d", name, status)
+		}
+	}
+	began, before := time.Now(), probes.Load()
+	s.until("some time has passed", func() bool { return probes.Load() >= before+10 })
+	if elapsed := time.Since(began); elapsed < 8*interval {
+		t.Errorf("10 probes came within %s: more than one prober asks every %s", elapsed, interval)
+	}
+}
+
+func TestABalancersOwnProbeAdmitsThereOnly(t *testing.T) {
+	s := newSite(t)
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/strict" {
+			w.WriteHeader(500)
+		}
+	}))
+	s.set("hello", func(spec *resource.ScaleSetSpec) { spec.Health.Path = "/healthz" })
+	s.balancer("lenient", "hello")
+	s.balancer("strict", "hello", func(b *resource.LoadBalancerSpec) {
+		b.QueueTimeout = resource.Duration(50 * time.Millisecond)
+		b.Probe = &resource.Probe{
+			Path: "/strict", Interval: resource.Duration(time.Second), Timeout: resource.Duration(time.Second),
+			UnhealthyThreshold: 1, HealthyThreshold: 1,
+		}
+	})
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	c := s.client()
+	if status, _ := get(t, c, s.url("lenient")); status != 200 {
+		t.Errorf("without a probe of its own: %d", status)
+	}
+	if status, _ := get(t, c, s.url("strict")); status != 503 {
+		t.Errorf("with a probe that fails: %d", status)
+	}
+	p, ok := s.Probe("hello_0")
+	if !ok || p.Successes == 0 {
+		t.Errorf("the set's health is not the balancer's matter: %s", dump(p))
+	}
+}
+
+// A drain over two balancers ends when both have ended, and only a set's last
+// balancer frees its instances from waiting.
+func TestADrainIsOverAllBalancers(t *testing.T) {
+	s := newSite(t)
+	release := make(chan struct{})
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-release
+		}
+	}))
+	s.set("hello")
+	s.balancer("one", "hello")
+	s.balancer("two", "hello")
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	done := make(chan int, 2)
+	for _, name := range []string{"one", "two"} {
+		url := s.url(name) + "/slow"
+		c := s.client()
+		go func() {
+			resp, err := c.Get(url)
+			if err != nil {
+				done <- 0
+				return
+			}
+			resp.Body.Close()
+			done <- resp.StatusCode
+		}()
+	}
+	s.until("both are in flight", func() bool { n, _ := s.InFlight("hello_0"); return n == 2 })
+	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining}))
+	s.until("it drains", func() bool {
+		d, ok := s.Drain("hello_0")
+		return ok && d.InFlightAtStart == 2 && d.InFlight == 2 && d.Ended == ""
+	})
+	release <- struct{}{}
+	s.until("one has ended", func() bool { d, _ := s.Drain("hello_0"); return d.InFlight == 1 && d.Ended == "" })
+	release <- struct{}{}
+	s.until("both have", func() bool {
+		d, _ := s.Drain("hello_0")
+		return d.Ended == resource.DrainIdle && d.InFlightAtStart == 2
+	})
+	for range 2 {
+		if status := <-done; status != 200 {
+			t.Errorf("got %d", status)
+		}
+	}
+}
+
+func TestADrainWithoutABalancerIsIdleAtOnce(t *testing.T) {
+	s := newSite(t)
+	s.set("hello")
+	s.instance("hello_0", "1.0.0", "", resource.AdmissionInService)
+	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining}))
+	s.until("it is idle", func() bool { d, ok := s.Drain("hello_0"); return ok && d.Ended == resource.DrainIdle })
+}
+
+func TestADrainAtItsTimeOutEndsAWebSocketInOrder(t *testing.T) {
+	s := newSite(t)
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		_, _, _ = c.Read(r.Context())
+	}))
+	s.set("hello")
+	s.balancer("front", "hello", func(b *resource.LoadBalancerSpec) { b.DrainTimeout = resource.Duration(200 * time.Millisecond) })
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	c, _, err := websocket.Dial(t.Context(), s.url("front"), &websocket.DialOptions{HTTPClient: s.client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining})
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("got %v", err)
+	}
+	s.until("the drain has ended", func() bool {
+		d, ok := s.Drain("hello_0")
+		return ok && d.Ended == resource.DrainTimeout && d.InFlightAtStart == 1
+	})
+	s.until("it is counted as ended", func() bool {
+		f, _ := s.Figures("hello")
+		v := f.ByVersion["1.0.0"]
+		return v.Ended == 1 && v.Failed+v.Cut == 0
+	})
+}
+
+// Back and forth: what an earlier drain ended with is not what a new one is at.
+func TestADrainThatIsTakenBackAndBegunAgain(t *testing.T) {
+	s := newSite(t)
+	in, release := make(chan struct{}), make(chan struct{})
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in <- struct{}{}
+		<-release
+	}))
+	s.set("hello")
+	s.balancer("front", "hello")
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining}))
+	s.until("the first is idle", func() bool { d, ok := s.Drain("hello_0"); return ok && d.Ended == resource.DrainIdle })
+	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionInService}))
+	url, c := s.url("front"), s.client()
+	done := make(chan error, 1)
+	go func() {
+		resp, err := c.Get(url)
+		if err == nil {
+			resp.Body.Close()
+		}
+		done <- err
+	}()
+	<-in
+	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining}))
+	for range 100 {
+		if d, ok := s.Drain("hello_0"); ok && d.Ended != "" {
+			t.Fatalf("the second drain says %s while a request is in flight", dump(d))
+		}
+		<-time.After(time.Millisecond)
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	s.until("the second is idle", func() bool {
+		d, ok := s.Drain("hello_0")
+		return ok && d.Ended == resource.DrainIdle && d.InFlightAtStart == 1
+	})
+}
