@@ -12,13 +12,12 @@ import (
 
 // binding is a pool over a set's instances as one balancer admits them.
 type binding struct {
-	set      *set
-	balancer string
-	pool     *pool.Pool
-	retired  bool
-	check    *wire.Check // the balancer's own; nil: the set's
-	up       map[string]bool
-	members  map[string]*bound
+	set     *set
+	pool    *pool.Pool
+	retired bool
+	check   *wire.Check // the balancer's own; nil: the set's
+	up      map[string]bool
+	members map[string]*bound
 }
 
 // bound is an instance in a pool.

@@ -170,7 +170,7 @@ func TestWhatIsHealthy(t *testing.T) {
 	mux.HandleFunc("/created", answer(201))
 	mux.HandleFunc("/nothing", answer(204))
 	mux.HandleFunc("/broken", answer(503))
-	mux.HandleFunc("/elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 302) })
+	mux.HandleFunc("/elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusFound) })
 	mux.HandleFunc("/early", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(200)
