@@ -107,7 +107,7 @@ func (p *process) current(epoch int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if epoch != p.epoch {
-		return wire.Superseded
+		return wire.ErrSuperseded
 	}
 	return nil
 }

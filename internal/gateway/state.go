@@ -96,7 +96,7 @@ func (s *state) acceptable(a wire.Apply, files []*os.File) error {
 	case s.stopping:
 		return errStopping
 	case a.Snapshot.Generation < s.floor:
-		return fmt.Errorf("generation %d after %d: %w", a.Snapshot.Generation, s.floor, wire.Outdated)
+		return fmt.Errorf("generation %d after %d: %w", a.Snapshot.Generation, s.floor, wire.ErrOutdated)
 	case len(files) != len(a.New):
 		return fmt.Errorf("%d sockets were named and %d given", len(a.New), len(files))
 	}

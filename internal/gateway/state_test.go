@@ -52,7 +52,7 @@ func TestAnOlderSnapshotIsRefusedWithinAnEpoch(t *testing.T) {
 	if err := apply(5); err != nil {
 		t.Fatal(err)
 	}
-	if err := apply(4); !errors.Is(err, wire.Outdated) {
+	if err := apply(4); !errors.Is(err, wire.ErrOutdated) {
 		t.Errorf("got %v", err)
 	}
 	if err := apply(5); err != nil {

@@ -1,14 +1,20 @@
 package control_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/droverhq/drover/internal/gateway/control"
+	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
 )
@@ -313,4 +319,79 @@ func TestADrainThatIsTakenBackAndBegunAgain(t *testing.T) {
 		d, ok := s.Drain("hello_0")
 		return ok && d.Ended == resource.DrainIdle && d.InFlightAtStart == 1
 	})
+}
+
+// A gateway of another version is not spoken to, but what it holds is taken over.
+func TestAGatewayOfAnotherProtocolIsReplaced(t *testing.T) {
+	s := newSite(t)
+	address := s.serving("hello", "front", 1)
+	s.stopControl()
+	if err := control.StopGateway(t.Context(), s.dir); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elder := s.elderGateway(wire.Socket{Name: "balancer/front@127.0.0.1:0", Address: address}, l.(*net.TCPListener))
+	waiting, err := net.Dial("tcp", address) // is served by the successor
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	s.startControl()
+	if err := ask(waiting); err != nil {
+		t.Errorf("a connection that was not accepted by the elder: %v", err)
+	}
+	select {
+	case <-elder:
+	case <-time.After(patience):
+		t.Error("the elder was not told to stop")
+	}
+	if got := s.lb("front").Status.Address; got != address {
+		t.Errorf("the balancer moved to %s", got)
+	}
+}
+
+// elderGateway answers as a gateway of protocol 0 would: Hello, Attach and Stop.
+func (s *site) elderGateway(held wire.Socket, l *net.TCPListener) (stopped <-chan struct{}) {
+	s.t.Helper()
+	run := filepath.Join(s.dir, "run")
+	id, err := wire.Self()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := wire.Record(run, id); err != nil {
+		s.t.Fatal(err)
+	}
+	file, err := l.File()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: wire.SocketPath(run), Net: "unix"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := sock.AcceptUnix()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = wire.NewConn(c).Serve(func(op string, _ json.RawMessage, _ []*os.File) (any, []*os.File, error) {
+			switch op {
+			case wire.OpHello:
+				return wire.Hello{Protocol: 0, Version: "elder", Identity: id}, nil, nil
+			case wire.OpAttach:
+				return wire.Attached{Epoch: 1, Sockets: []wire.Socket{held}}, []*os.File{file}, nil
+			case wire.OpStop:
+				_, _, _ = file.Close(), l.Close(), sock.Close()
+				return struct{}{}, nil, nil
+			}
+			return nil, nil, fmt.Errorf("an elder gateway was asked to %s", op)
+		})
+	}()
+	return done
 }

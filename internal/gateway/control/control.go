@@ -17,7 +17,7 @@ import (
 )
 
 // ErrSuperseded is the error of Run when another control process took the gateway over.
-var ErrSuperseded = wire.Superseded
+var ErrSuperseded = wire.ErrSuperseded
 
 // errStopped ends Run when Stop was called.
 var errStopped = errors.New("the gateway was stopped")

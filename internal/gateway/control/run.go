@@ -52,7 +52,7 @@ func (c *Control) supervise(ctx context.Context) error {
 			return ctx.Err()
 		case c.stopping.Load():
 			return errStopped
-		case errors.Is(err, wire.Superseded):
+		case errors.Is(err, wire.ErrSuperseded):
 			return err
 		}
 		c.disconnect()

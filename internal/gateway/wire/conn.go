@@ -22,11 +22,11 @@ const (
 	filesPerByte = 200
 )
 
-// Superseded is the error of a call by a control process that another one has replaced.
-var Superseded = errors.New("another control process has taken over this gateway")
+// ErrSuperseded is the error of a call by a control process that another one has replaced.
+var ErrSuperseded = errors.New("another control process has taken over this gateway")
 
-// Outdated is the error of applying a snapshot older than the one that is applied.
-var Outdated = errors.New("a later snapshot is already applied")
+// ErrOutdated is the error of applying a snapshot older than the one that is applied.
+var ErrOutdated = errors.New("a later snapshot is already applied")
 
 type request struct {
 	Op   string          `json:"op"`
@@ -39,7 +39,7 @@ type reply struct {
 	Body  json.RawMessage `json:"body,omitempty"`
 }
 
-var codes = map[string]error{"superseded": Superseded, "outdated": Outdated}
+var codes = map[string]error{"superseded": ErrSuperseded, "outdated": ErrOutdated}
 
 // Conn carries calls. Call may be used from several goroutines; calls queue.
 type Conn struct {

@@ -55,9 +55,9 @@ func TestACallCarriesJSONAndErrors(t *testing.T) {
 	c, _ := pair(t, func(op string, body json.RawMessage, _ []*os.File) (any, []*os.File, error) {
 		switch op {
 		case "old":
-			return nil, nil, fmt.Errorf("generation 3: %w", Outdated)
+			return nil, nil, fmt.Errorf("generation 3: %w", ErrOutdated)
 		case "elder":
-			return nil, nil, Superseded
+			return nil, nil, ErrSuperseded
 		case "broken":
 			return nil, nil, errors.New("it broke")
 		}
@@ -69,7 +69,7 @@ func TestACallCarriesJSONAndErrors(t *testing.T) {
 	if _, err := c.Call(t.Context(), "add", map[string]int{"n": 1}, &out); err != nil || out["n"] != 2 {
 		t.Errorf("got %v, %v", out, err)
 	}
-	for op, want := range map[string]error{"old": Outdated, "elder": Superseded} {
+	for op, want := range map[string]error{"old": ErrOutdated, "elder": ErrSuperseded} {
 		if _, err := c.Call(t.Context(), op, nil, &out); !errors.Is(err, want) {
 			t.Errorf("%s: %v", op, err)
 		}
