@@ -55,7 +55,7 @@ func (s *Server) apply(ctx context.Context, in *applyInput) (*applyOutput, error
 		return nil, err
 	}
 	out := &applyOutput{Body: Applied{Items: make([]Outcome, len(documents))}}
-	out.Body.Revision, err = s.Store.Update(ctx, func(tx *store.Tx) error {
+	out.Body.Revision, err = s.Store.Update(s.room(ctx, documents...), func(tx *store.Tx) error {
 		err := s.applyIn(tx, documents, out.Body.Items, PutRequest{Force: in.Force, DryRun: in.DryRun, By: c.who})
 		if err == nil && in.DryRun {
 			return errDryRun

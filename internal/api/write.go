@@ -90,7 +90,7 @@ func (s *Server) put(ctx context.Context, kind string, in *putInput) (*putOutput
 		return nil, err
 	}
 	var o Outcome
-	_, err = s.Store.Update(ctx, func(tx *store.Tx) error {
+	_, err = s.Store.Update(s.room(ctx, d), func(tx *store.Tx) error {
 		o, err = s.putIn(tx, d, match, PutRequest{Force: in.Force, DryRun: in.DryRun, By: c.who})
 		if err == nil {
 			err = s.checkIn(tx, &o)

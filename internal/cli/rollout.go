@@ -97,6 +97,9 @@ func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout,
 		verb = "is going back"
 	}
 	fmt.Fprintf(c.Stdout, "rollout/%s %s: %s\n", ro.Name, verb, direction(ro))
+	for _, w := range ro.Status.Warnings {
+		fmt.Fprintf(c.Stderr, "warning: %s\n", oneLine(w))
+	}
 	if !watch {
 		return nil
 	}

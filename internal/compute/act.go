@@ -52,7 +52,7 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	if err == nil {
 		var state State
 		if state, err = c.o.Driver.Start(ctx, spec); err == nil {
-			return c.keep(ctx, spec, state)
+			return errors.Join(c.keep(ctx, spec, state), c.reportDropped(ctx, spec.Model, state.Dropped))
 		}
 	}
 	why, ok := errors.AsType[*StartError](err)
@@ -94,7 +94,8 @@ func (c *Compute) book(ctx context.Context, spec *Spec) error {
 	}
 	busy := map[int]bool{}
 	for {
-		_, err := c.o.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		// Essential: an instance that crashed on a full disk must come back.
+		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) (err error) {
 			if spec.Port, err = tx.Book(poolPort, spec.Name, c.o.Ports.First, c.o.Ports.Last, func(n int) bool { return busy[n] }); err != nil {
 				return &StartError{Reason: ReasonNoPort, Err: fmt.Errorf("book a port: %w", err)}
 			}
@@ -128,6 +129,34 @@ func (c *Compute) keep(ctx context.Context, spec Spec, state State) error {
 		return nil
 	}
 	return c.rebook(ctx, state.Spec)
+}
+
+// reportDropped puts what unpacking left out on the record of the image's versions.
+func (c *Compute) reportDropped(ctx context.Context, m resource.Model, dropped resource.Dropped) error {
+	ref, err := resource.ParseImageRef(m.Image)
+	if err != nil || dropped == (resource.Dropped{}) {
+		return nil
+	}
+	versions, _, err := store.ListAs[resource.ImageVersionSpec, resource.ImageVersionStatus](
+		ctx, c.o.Store, resource.KindImageVersion, store.ListOptions{Owner: ref.Name})
+	if err != nil {
+		return fmt.Errorf("list the versions of %s: %w", ref.Name, err)
+	}
+	for _, v := range versions {
+		if v.Status.Digest != m.Digest || v.Status.Dropped != nil {
+			continue
+		}
+		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+			return store.Edit(tx, resource.KindImageVersion, v.Name, func(v *resource.ImageVersion) error {
+				v.Status.Dropped = &dropped
+				return nil
+			})
+		})
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("report what was dropped from %s: %w", v.Name, err)
+		}
+	}
+	return nil
 }
 
 func (c *Compute) rebook(ctx context.Context, spec *Spec) error {

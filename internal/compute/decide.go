@@ -87,7 +87,7 @@ func (v view) adopt(s *resource.InstanceStatus) {
 	}
 	s.Phase, s.PID, s.NextStart = resource.InstanceRunning, v.State.PID, nil
 	s.Address = Address(v.State.Spec.Port)
-	s.Reimaged = v.State.Spec.Reimage
+	s.Reimaged, s.HasData = v.State.Spec.Reimage, v.State.HasData
 	s.Conditions = resource.ClearCondition(s.Conditions, ConditionStartFailed)
 	v.say(s, resource.ConditionImageFieldsUnused, len(v.State.Ignored) > 0, "NotHonoured",
 		"the image sets "+strings.Join(v.State.Ignored, ", ")+", which has no effect here")

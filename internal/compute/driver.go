@@ -90,6 +90,10 @@ type State struct {
 	Failure *StartError
 	// Ignored are the fields of the image's configuration that have no effect here.
 	Ignored []string
+	// Dropped are the privileges that its files have in the image and not here.
+	Dropped resource.Dropped
+	// HasData: its data disk isn't empty.
+	HasData bool
 	// Damaged says what was found broken and where it was set aside.
 	Damaged string
 	// Exists: there is something on disk.

@@ -46,6 +46,10 @@ func write(tx *store.Tx, w Wish) (Verdict, error) {
 		return v, err
 	}
 	if v.Rollout != nil {
+		if v.Warnings, err = leftBehind(tx, v.Set); err != nil {
+			return v, err
+		}
+		v.Rollout.Status.Warnings = v.Warnings
 		made, err := store.PutAs(tx, *v.Rollout, store.IfRevision(0))
 		if err != nil {
 			return v, fmt.Errorf("write rollout %s: %w", v.Rollout.Name, err)
@@ -56,6 +60,29 @@ func write(tx *store.Tx, w Wish) (Verdict, error) {
 		return v, fmt.Errorf("write scale set %s: %w", w.New.Name, err)
 	}
 	return v, nil
+}
+
+// leftBehind warns when a new colour would not have what is in the data folders.
+func leftBehind(tx *store.Tx, set resource.ScaleSet) ([]string, error) {
+	instances, _, err := store.ListAs[resource.InstanceSpec, resource.InstanceStatus](
+		context.Background(), tx.Reader(), resource.KindInstance, store.ListOptions{Owner: set.Name})
+	if err != nil {
+		return nil, fmt.Errorf("list instances: %w", err)
+	}
+	n := 0
+	for _, in := range instances {
+		if in.Status.HasData && in.Status.Colour == set.Status.Colour && in.Status.Goal == resource.GoalRun {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	kept := "are then removed at once (dataRetention: 0s)"
+	if r := set.Spec.DataRetention; r > 0 {
+		kept = fmt.Sprintf("are then kept for %s below retired/ in the data folder", r)
+	}
+	return []string{fmt.Sprintf("%d instances have files in their data folders; blue/green starts new instances with empty ones, and those files %s", n, kept)}, nil
 }
 
 // StartRequest asks for a rollout of a set. Without Image the stored spec is meant.
@@ -98,8 +125,11 @@ func noSet(name string) error {
 
 // Scale writes a set's capacity; it applies to every colour that exists.
 func (f *Fleet) Scale(ctx context.Context, name string, capacity int) (resource.ScaleSet, error) {
+	if set, err := store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, name); err == nil && capacity < set.Spec.Capacity {
+		ctx = store.Essential(ctx) // what makes room is done also when there is none
+	}
 	var v Verdict
-	_, err := f.store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+	_, err := f.store.Update(ctx, func(tx *store.Tx) error {
 		old, err := stored(tx, name)
 		if err != nil {
 			return err

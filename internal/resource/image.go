@@ -48,7 +48,16 @@ type ImageVersionStatus struct {
 	PublishedAt time.Time     `json:"publishedAt"`
 	InUseBy     []string      `json:"inUseBy"`
 	Replication []Replication `json:"replication"`
-	Conditions  []Condition   `json:"conditions,omitempty"`
+	// Dropped counts what unpacking left out on purpose; nil: nothing, or not unpacked yet.
+	Dropped    *Dropped    `json:"dropped,omitempty"`
+	Conditions []Condition `json:"conditions,omitempty"`
+}
+
+// Dropped counts the privileges that the image's files have and instances do not get.
+type Dropped struct {
+	Setuid       int `json:"setuid"`
+	Setgid       int `json:"setgid"`
+	Capabilities int `json:"capabilities"`
 }
 
 type Replication struct {

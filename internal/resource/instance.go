@@ -67,6 +67,8 @@ type InstanceStatus struct {
 
 	Goal  Goal          `json:"goal"`
 	Phase InstancePhase `json:"phase"`
+	// HasData: its data folder is not empty; a new colour would not have what is in it.
+	HasData bool `json:"hasData,omitempty"`
 	// Discard: the set is being deleted, the data folder goes with the instance at once.
 	Discard bool `json:"discard,omitempty"`
 	// Reimage counts requested replacements of the OS disk, Reimaged those done.

@@ -49,6 +49,7 @@ type RolloutStatus struct {
 	StartedAt   *time.Time         `json:"startedAt,omitempty"`
 	EndedAt     *time.Time         `json:"endedAt,omitempty"`
 	PausedUntil *time.Time         `json:"pausedUntil,omitempty"`
+	Warnings    []string           `json:"warnings,omitempty"`
 	Report      Report             `json:"report"`
 
 	// The rest is the engine's memory: whatever is interrupted goes on from it.

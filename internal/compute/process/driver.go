@@ -163,7 +163,8 @@ func (d *Driver) Inspect(_ context.Context, name string) (compute.State, error) 
 
 // describe fills in what the record says.
 func (d *Driver) describe(state *compute.State, rec *record) {
-	state.Spec, state.StartedAt, state.Ignored = &rec.Spec, rec.StartedAt, rec.Ignored
+	state.Spec, state.StartedAt, state.Ignored, state.Dropped = &rec.Spec, rec.StartedAt, rec.Ignored, rec.Dropped
+	state.HasData = d.hasData(state.Name)
 	if rec.alive(d.boot) {
 		state.Running, state.PID, state.Age = true, rec.PID, age(rec.Start)
 		return

@@ -107,3 +107,14 @@ func readNames(dir string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// hasData says whether the instance's data disk holds anything.
+func (l layout) hasData(name string) bool {
+	f, err := os.Open(l.disk(name))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	return err == nil && len(names) > 0
+}

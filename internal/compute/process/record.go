@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/compute"
+	"github.com/droverhq/drover/internal/resource"
 )
 
 const recordFile = "record"
@@ -24,6 +25,8 @@ type record struct {
 	StartedAt time.Time    `json:"startedAt"`
 	Spec      compute.Spec `json:"spec"`
 	Ignored   []string     `json:"ignored,omitempty"`
+	// Dropped are the privileges that its files have in the image and not here.
+	Dropped resource.Dropped `json:"dropped,omitzero"`
 	// Stopped: Drover ended it on purpose, so its end is no crash.
 	Stopped bool `json:"stopped,omitempty"`
 	// Failure and Reason: the launcher could not become the program.

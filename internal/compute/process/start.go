@@ -14,6 +14,7 @@ import (
 	"github.com/droverhq/drover/internal/compute/disk"
 	"github.com/droverhq/drover/internal/compute/logfile"
 	"github.com/droverhq/drover/internal/compute/sandbox"
+	"github.com/droverhq/drover/internal/resource"
 	"golang.org/x/sys/unix"
 )
 
@@ -121,7 +122,7 @@ func (d *Driver) plan(dir string, spec compute.Spec, img disk.Disk) (*plan, erro
 	if !counted {
 		box.MaxProcs = uint64(*limits.PIDs)
 	}
-	return &plan{Dir: dir, Record: record{Spec: spec, Ignored: img.Ignored}, Groups: groups, Sandbox: box}, nil
+	return &plan{Dir: dir, Record: record{Spec: spec, Ignored: img.Ignored, Dropped: resource.Dropped(img.Dropped)}, Groups: groups, Sandbox: box}, nil
 }
 
 // launch starts the launcher and returns once it has become the program.
