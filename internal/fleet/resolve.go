@@ -32,10 +32,8 @@ func resolve(set resource.ScaleSet, versions []resource.ImageVersion) (resource.
 // A set that runs a version of the image stays on it: only a newer version being
 // asked for moves it (a rollout start, or automatic upgrade).
 func follow(set resource.ScaleSet, ref resource.ImageRef, versions []resource.ImageVersion) (resource.Model, error) {
-	if m := set.Status.Model; m != nil {
-		if running, err := resource.ParseImageRef(m.Image); err == nil && running.Name == ref.Name {
-			return resource.ModelOf(set.Spec, m.Image, m.Digest, m.Version), nil
-		}
+	if m := runningOf(set, ref.Name); m != nil {
+		return resource.ModelOf(set.Spec, m.Image, m.Digest, m.Version), nil
 	}
 	return newest(set, ref, versions)
 }
@@ -49,7 +47,27 @@ func newest(set resource.ScaleSet, ref resource.ImageRef, versions []resource.Im
 		return resource.Model{}, notFound(ref.Name)
 	}
 	_, number, _ := resource.SplitImageVersionName(v.Name)
+	if m := runningOf(set, ref.Name); m != nil && older(number, m.Version) {
+		return resource.ModelOf(set.Spec, m.Image, m.Digest, m.Version), nil
+	}
 	return resource.ModelOf(set.Spec, v.Name, v.Status.Digest, number.String()), nil
+}
+
+// runningOf is the set's model when it is a version of that image, else nil.
+func runningOf(set resource.ScaleSet, image string) *resource.Model {
+	m := set.Status.Model
+	if m == nil {
+		return nil
+	}
+	if running, err := resource.ParseImageRef(m.Image); err != nil || running.Name != image {
+		return nil
+	}
+	return m
+}
+
+func older(v resource.Version, than string) bool {
+	w, err := resource.ParseVersion(than)
+	return err == nil && v.Compare(w) < 0
 }
 
 func notFound(image string) error {

@@ -104,7 +104,7 @@ func (p *pass) standDownRecovered() {
 // explain says plainly when spec and status differ, and why.
 func (p *pass) explain() {
 	set := &p.Set.Status
-	if set.Model == nil || matches(p.Set.Spec, *set.Model) {
+	if set.Model == nil || p.asksFor(*set.Model) {
 		set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionSpecNotRunning)
 		if set.Model != nil {
 			set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionImageNotFound)
@@ -118,6 +118,16 @@ func (p *pass) explain() {
 	})
 }
 
+// asksFor says whether the spec asks for that model, by its name or by another
+// name for the same content.
+func (p *pass) asksFor(m resource.Model) bool {
+	if matches(p.Set.Spec, m) {
+		return true
+	}
+	want, err := resolve(p.Set, p.Versions)
+	return err == nil && want.Key() == m.Key()
+}
+
 func (p *pass) whyNotRunning() (reason, message string) {
 	set := &p.Set.Status
 	if set.Rollout != "" {
@@ -127,7 +137,7 @@ func (p *pass) whyNotRunning() (reason, message string) {
 		return "ImageNotFound", c.Message
 	}
 	for _, b := range set.BadModels {
-		if matches(p.Set.Spec, b.Model) {
+		if p.asksFor(b.Model) {
 			return "KnownBad", fmt.Sprintf("rollout %s left it (%s); `drover rollout start %s --force` tries it again", b.Rollout, b.Reason, p.Set.Name)
 		}
 	}

@@ -93,10 +93,11 @@ func judgeModel(w Wish, set resource.ScaleSet) (Verdict, error) {
 	return Verdict{Set: set, Rollout: &r}, nil
 }
 
-// resolve takes the newest good version of a followed image when a start asks for it.
+// resolve takes the newest good version of a followed image when a start asks for
+// it or when the set begins to follow.
 func (w Wish) resolve(set resource.ScaleSet) (resource.Model, error) {
 	ref, err := resource.ParseImageRef(set.Spec.Image)
-	if err != nil || !w.Start || !ref.FollowsLatest() {
+	if err != nil || !ref.FollowsLatest() || (!w.Start && w.Old.Spec.Image == set.Spec.Image) {
 		return resolve(set, w.Versions)
 	}
 	if w.Force {
