@@ -37,7 +37,7 @@ hash. Without a scope it reaches everything that its role may do.`,
 			return c.createToken(ctx, cl, r)
 		}),
 	}
-	cmd.Flags().StringVar(&role, "role", "", "`role`: Reader, Publisher, Contributor or Owner (required)")
+	cmd.Flags().StringVar(&role, "role", "", "the `role` Reader, Publisher, Contributor or Owner (required)")
 	cmd.Flags().StringArrayVar(&r.Scopes, "scope", nil, "image/`NAME` or scaleset/NAME, * at the end allowed (repeatable)")
 	cmd.Flags().StringVar(&r.Expires, "expires", "", "`duration`, such as 720h, or time after which it is refused")
 	// The flag was added above: these cannot fail.

@@ -31,7 +31,7 @@ Nothing is left behind, also after Ctrl-C.`,
 		},
 	}
 	cmd.Flags().Var(durationFlag{&duration}, "duration", "bounds the whole; at least "+MinDuration.String())
-	cmd.Flags().StringVarP(&output, "output", "o", output, "`format`: table, or json, which is one object as the last line")
+	cmd.Flags().StringVarP(&output, "output", "o", output, "print the result in this `format`: table, or json, one object as the last line")
 	return cmd
 }
 
