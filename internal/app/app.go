@@ -122,7 +122,7 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	s, err := store.Open(ctx, store.Options{Dir: a.o.Data, Logger: a.log})
 	if err != nil {
-		return fmt.Errorf("open the store: %w", err)
+		return err
 	}
 	a.store = s
 	a.stopping.push("store", func(context.Context) error { return s.Close() })

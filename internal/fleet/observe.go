@@ -66,7 +66,8 @@ func (f *Fleet) observeInstances(ctx context.Context, v *View) error {
 			return err
 		}
 		v.Instances = append(v.Instances, in)
-		if in.Status.Admission != resource.AdmissionDraining {
+		// Before the gateways route by this revision, what they say may be of an earlier drain.
+		if in.Status.Admission != resource.AdmissionDraining || !f.traffic.Applied(in.Revision) {
 			continue
 		}
 		if drain, ok := f.traffic.Drain(in.Name); ok {

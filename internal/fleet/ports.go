@@ -7,7 +7,8 @@ import "github.com/droverhq/drover/internal/resource"
 type Traffic interface {
 	// Applied says that every gateway routes by documents of this revision or a later one.
 	Applied(revision int64) bool
-	// Drain says how far an instance's drain is; false: not known (yet).
+	// Drain says how far an instance's drain is; false: not known (yet). It is asked
+	// once the revision that began the drain is Applied.
 	Drain(instance string) (Drain, bool)
 	// Figures are a set's counters; false: no gateway answers.
 	Figures(set string) (Figures, bool)
