@@ -179,7 +179,6 @@ func (a *App) startCompute(context.Context) error {
 	}
 	a.driver = d
 	a.stopping.push("process driver", func(context.Context) error { return d.Close() })
-	a.run("process driver", d.Run)
 	a.compute = compute.New(compute.Options{
 		Store: a.store, Driver: d, Probes: probes{a.gateway}, Logger: a.log,
 		Ports: compute.Range{First: a.o.Ports.Low, Last: a.o.Ports.High},
@@ -192,7 +191,14 @@ func (a *App) startCompute(context.Context) error {
 
 func (a *App) startFleet(context.Context) error {
 	a.fleet = fleet.New(fleet.Options{Store: a.store, Traffic: traffic{a.gateway}, Logger: a.log})
-	a.stopWork = append(a.stopWork, a.run("fleet", a.fleet.Run))
+	a.stopWork = append(a.stopWork, a.run("fleet", func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.compute.Recovered():
+			return a.fleet.Run(ctx)
+		}
+	}))
 	return nil
 }
 

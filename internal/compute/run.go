@@ -40,6 +40,8 @@ type Compute struct {
 	root   bool
 	began  time.Time
 	starts chan struct{} // held while disks are made and a process is started
+	// recovered is closed once everything that is there has its document.
+	recovered chan struct{}
 
 	mu   sync.Mutex
 	sets map[string]int64 // the generation of each set that its instances were looked at for
@@ -63,7 +65,7 @@ func New(o Options) *Compute {
 	}
 	c := &Compute{
 		o: o, root: os.Geteuid() == 0, began: time.Now(),
-		starts: make(chan struct{}, 2*runtime.NumCPU()), sets: map[string]int64{},
+		starts: make(chan struct{}, 2*runtime.NumCPU()), recovered: make(chan struct{}), sets: map[string]int64{},
 	}
 	c.loop = &reconcile.Loop{
 		Name: "compute", Store: o.Store, Kinds: []string{resource.KindInstance, resource.KindScaleSet},
@@ -83,6 +85,7 @@ func (c *Compute) Run(ctx context.Context) error {
 	if err := c.recover(ctx); err != nil {
 		return fmt.Errorf("find the instances that are there: %w", err)
 	}
+	close(c.recovered)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.loop.Run(ctx) })
 	g.Go(func() error { return c.o.Driver.Run(ctx) })
@@ -90,6 +93,10 @@ func (c *Compute) Run(ctx context.Context) error {
 	g.Go(func() error { return c.collect(ctx) })
 	return g.Wait()
 }
+
+// Recovered is closed once every instance that was found has its document. Before
+// that, nobody should make new ones: they might get the name of one that runs.
+func (c *Compute) Recovered() <-chan struct{} { return c.recovered }
 
 // Wake has an instance looked at again: its probe's result has changed.
 func (c *Compute) Wake(instance string) { c.loop.Wake(instance) }
