@@ -18,6 +18,7 @@ type policy struct {
 	startTimeout string
 	drain        string
 	stop         string
+	grace        string
 	more         string // further lines of the set's spec
 	blueGreen    string // further blue/green fields
 }
@@ -34,6 +35,7 @@ func (p policy) yaml() string {
 	def(&p.startTimeout, "30s")
 	def(&p.drain, "10s")
 	def(&p.stop, "5s")
+	def(&p.grace, "10s")
 	return fmt.Sprintf(`
 kind: ScaleSet
 name: hello
@@ -41,7 +43,7 @@ spec:
   image: %s
   capacity: %d
   stopTimeout: %s
-  health: {path: /healthz, interval: 200ms, timeout: 2s, unhealthyThreshold: 3, gracePeriod: 10s}
+  health: {path: /healthz, interval: 200ms, timeout: 2s, unhealthyThreshold: 3, gracePeriod: %s}
   upgradePolicy:
     mode: BlueGreen
     blueGreen: {startTimeout: %s, bakeTime: %s, keepPrevious: %s%s}
@@ -50,7 +52,7 @@ spec:
 kind: LoadBalancer
 name: front
 spec: {listen: "127.0.0.1:0", backend: hello, drainTimeout: %s}
-`, p.image, p.capacity, p.stop, p.startTimeout, p.bake, p.keep, p.blueGreen, p.more, p.drain)
+`, p.image, p.capacity, p.stop, p.grace, p.startTimeout, p.bake, p.keep, p.blueGreen, p.more, p.drain)
 }
 
 func (s *server) set(name string) resource.ScaleSet {

@@ -74,12 +74,18 @@ func New(o Options) (*Store, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{o: o, life: rand.Text()[:8], margin: margin, layers: map[string]*cached{}, deleting: map[string]bool{}}
-	for _, dir := range []string{s.layersDir(), s.workDir(), s.trashDir(), o.RetiredDir} {
+	return s, s.makeFolders()
+}
+
+// makeFolders is also asked before they are used: a user may clear a cache at any
+// time, and a missing trash must not be taken for a folder that is gone already.
+func (s *Store) makeFolders() error {
+	for _, dir := range []string{s.layersDir(), s.workDir(), s.trashDir(), s.o.RetiredDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the disk store's folders: %w", err)
+			return fmt.Errorf("make the disk store's folders: %w", err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *Store) layersDir() string { return filepath.Join(s.o.CacheDir, "layers") }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 
 // Spec is one instance's disk as it should be.
 type Spec struct {
+	Image       string // as people call it; empty: the digest
 	Digest      string // of the image's manifest
 	InstanceDir string // <data>/instances/<set>/<id>
 	UID, GID    int    // the instance's, as root
@@ -59,6 +61,9 @@ func (s *Store) Prepare(ctx context.Context, sp Spec) (Disk, error) {
 }
 
 func (s *Store) prepare(ctx context.Context, sp Spec) (Disk, error) {
+	if err := s.makeFolders(); err != nil {
+		return Disk{}, err
+	}
 	if err := s.frame(ctx, sp); err != nil {
 		return Disk{}, err
 	}
@@ -120,7 +125,7 @@ func (s *Store) assemble(ctx context.Context, sp Spec, suspect bool) (*assembly,
 	}
 	if err != nil {
 		a.release()
-		return nil, fmt.Errorf("image %s: %w", sp.Digest, err)
+		return nil, fmt.Errorf("image %s: %w", cmp.Or(sp.Image, sp.Digest), err)
 	}
 	return a, nil
 }

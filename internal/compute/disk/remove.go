@@ -53,6 +53,9 @@ func (s *Store) delete(ctx context.Context, trash string) error {
 
 // throw moves dir to the trash; "" when it is not there.
 func (s *Store) throw(dir string) (string, error) {
+	if err := s.makeFolders(); err != nil {
+		return "", err
+	}
 	trash := filepath.Join(s.trashDir(), s.fresh())
 	err := os.Rename(dir, trash)
 	switch {

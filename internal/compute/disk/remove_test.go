@@ -71,6 +71,18 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// A cache that was cleared behind the store's back costs unpacking again, nothing else.
+func TestRemoveWithoutACache(t *testing.T) {
+	g := newGround(t, Limits{})
+	dir := filepath.Join(g.dir, "instances", "set", "set_1")
+	fill(t, dir, 3)
+	must(t, os.RemoveAll(g.o.CacheDir))
+	must(t, g.Remove(t.Context(), dir))
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
 // dig makes folders within folders, deeper than any path can be long.
 func dig(t *testing.T, dir string, depth int) {
 	t.Helper()

@@ -78,7 +78,7 @@ func (d *Driver) clear(ctx context.Context, name string, uid int) (*record, erro
 // start prepares the disks and runs a launcher, which takes the lock along.
 func (d *Driver) start(ctx context.Context, dir string, lock *os.File, before *record, spec compute.Spec) error {
 	img, err := d.disks.Prepare(ctx, disk.Spec{
-		Digest: spec.Model.Digest, InstanceDir: dir, UID: spec.UID, GID: spec.UID, Root: spec.Model.Root,
+		Image: spec.Model.Image, Digest: spec.Model.Digest, InstanceDir: dir, UID: spec.UID, GID: spec.UID, Root: spec.Model.Root,
 		Replace: before != nil && spec.Reimage > before.Spec.Reimage,
 	})
 	if err != nil {
