@@ -131,7 +131,11 @@ func (p *pass) shifting() {
 	}
 	if p.ShiftApplied {
 		p.mark(windowDuring)
-		p.enter(resource.RolloutBaking, "for "+s.Policy.BakeTime.String())
+		detail := "for " + s.Policy.BakeTime.String()
+		if p.Rollout.Spec.RollbackOf != "" {
+			detail = "not for a rollback"
+		}
+		p.enter(resource.RolloutBaking, detail)
 		return
 	}
 	if p.until(s.Shifted.At.Add(confirmLimit)) {
@@ -198,7 +202,7 @@ func (p *pass) settle(old []*member) {
 	set.Colour, set.Model, set.LastRollout = s.NewColour, &model, p.Rollout.Name
 	set.Previous = nil
 	if p.Rollout.Spec.RollbackOf != "" {
-		p.rememberBad(s.FromModel, "left by the rollback "+p.Rollout.Name)
+		p.rememberBad(s.FromModel, "somebody asked to go back from it")
 		return
 	}
 	if len(old) > 0 {
