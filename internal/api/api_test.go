@@ -22,6 +22,9 @@ func TestPutGetListDelete(t *testing.T) {
 	if !strings.Contains(string(d.Spec), `"capacity":1`) {
 		t.Errorf("the defaults are not in the stored spec: %s", d.Spec)
 	}
+	if !strings.Contains(string(created.body), `"labels":{},"annotations":{},`) || string(d.Status) == "" {
+		t.Errorf("the envelope is not complete: %s", created.body)
+	}
 	same := e.want(200, e.do("PUT", "/api/v1/scalesets/hello", ownerToken, scaleSet("hello")))
 	if same.Header.Get("ETag") != created.Header.Get("ETag") {
 		t.Errorf("an unchanged put made revision %s from %s", same.Header.Get("ETag"), created.Header.Get("ETag"))

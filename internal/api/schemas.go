@@ -76,7 +76,7 @@ func (s *Server) finishSchemas() {
 	for kind := range kindTypes() {
 		finishKind(registry.Map()[kind])
 	}
-	delete(registry.Map()["TokenStatus"].Properties, "hash") // never shown
+	*registry.Map()["TokenStatus"] = huma.Schema{Type: huma.TypeObject, AdditionalProperties: false} // its hash is never shown
 	applyDefaults(registry, "ScaleSetSpec", resource.DefaultScaleSetSpec())
 	applyDefaults(registry, "LoadBalancerSpec", resource.DefaultLoadBalancerSpec())
 }

@@ -8,10 +8,10 @@ import (
 
 // Meta is the envelope that all documents share.
 type Meta struct {
-	Kind        string            `json:"kind"`
-	Name        string            `json:"name"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
+	Kind        string      `json:"kind"`
+	Name        string      `json:"name"`
+	Labels      Map[string] `json:"labels"`
+	Annotations Map[string] `json:"annotations"`
 	// Revision is the store's revision of the last write; Generation counts changes of spec.
 	Revision   int64     `json:"revision,omitempty"`
 	Generation int64     `json:"generation,omitempty"`

@@ -49,8 +49,8 @@ type ImageVersionStatus struct {
 	InUseBy     []string      `json:"inUseBy"`
 	Replication []Replication `json:"replication"`
 	// Dropped counts what unpacking left out on purpose; nil: nothing, or not unpacked yet.
-	Dropped    *Dropped    `json:"dropped,omitempty"`
-	Conditions []Condition `json:"conditions,omitempty"`
+	Dropped    *Dropped        `json:"dropped,omitempty"`
+	Conditions List[Condition] `json:"conditions"`
 }
 
 // Dropped counts the privileges that the image's files have and instances do not get.

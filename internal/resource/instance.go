@@ -51,19 +51,19 @@ const (
 )
 
 type InstanceStatus struct {
-	Set        string      `json:"set"`
-	Colour     Colour      `json:"colour"`
-	Model      Model       `json:"model"`
-	Version    string      `json:"version"`
-	Health     Health      `json:"health"`
-	Admission  Admission   `json:"admission"`
-	Address    string      `json:"address,omitempty"` // 127.0.0.1:PORT
-	Placement  Placement   `json:"placement"`
-	PID        int         `json:"pid,omitempty"`
-	StartedAt  *time.Time  `json:"startedAt,omitempty"`
-	Restarts   int         `json:"restarts"`
-	LastExit   *Exit       `json:"lastExit,omitempty"`
-	Conditions []Condition `json:"conditions,omitempty"`
+	Set        string          `json:"set"`
+	Colour     Colour          `json:"colour"`
+	Model      Model           `json:"model"`
+	Version    string          `json:"version"`
+	Health     Health          `json:"health"`
+	Admission  Admission       `json:"admission"`
+	Address    string          `json:"address,omitempty"` // 127.0.0.1:PORT
+	Placement  Placement       `json:"placement"`
+	PID        int             `json:"pid,omitempty"`
+	StartedAt  *time.Time      `json:"startedAt,omitempty"`
+	Restarts   int             `json:"restarts"`
+	LastExit   *Exit           `json:"lastExit,omitempty"`
+	Conditions List[Condition] `json:"conditions"`
 
 	Goal  Goal          `json:"goal"`
 	Phase InstancePhase `json:"phase"`

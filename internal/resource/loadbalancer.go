@@ -61,8 +61,8 @@ type LoadBalancerLimits struct {
 
 type LoadBalancerStatus struct {
 	// Address is what is listened on; with port 0 in the spec, the port that was given.
-	Address    string      `json:"address,omitempty"`
-	Conditions []Condition `json:"conditions,omitempty"`
+	Address    string          `json:"address,omitempty"`
+	Conditions List[Condition] `json:"conditions"`
 }
 
 // ConditionListening is true with an address, false with the reason of the failure to bind.

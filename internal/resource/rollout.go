@@ -41,16 +41,16 @@ const (
 )
 
 type RolloutStatus struct {
-	Phase       RolloutPhase       `json:"phase"`
-	Reason      string             `json:"reason,omitempty"`
-	Step        string             `json:"step,omitempty"`
-	Batch       *Batch             `json:"batch,omitempty"`
-	Weights     map[string]float64 `json:"weights,omitempty"` // share of traffic in percent by version
-	StartedAt   *time.Time         `json:"startedAt,omitempty"`
-	EndedAt     *time.Time         `json:"endedAt,omitempty"`
-	PausedUntil *time.Time         `json:"pausedUntil,omitempty"`
-	Warnings    []string           `json:"warnings,omitempty"`
-	Report      Report             `json:"report"`
+	Phase       RolloutPhase `json:"phase"`
+	Reason      string       `json:"reason,omitempty"`
+	Step        string       `json:"step,omitempty"`
+	Batch       *Batch       `json:"batch,omitempty"`
+	Weights     Map[float64] `json:"weights"` // share of traffic in percent by version
+	StartedAt   *time.Time   `json:"startedAt,omitempty"`
+	EndedAt     *time.Time   `json:"endedAt,omitempty"`
+	PausedUntil *time.Time   `json:"pausedUntil,omitempty"`
+	Warnings    []string     `json:"warnings,omitempty"`
+	Report      Report       `json:"report"`
 
 	// The rest is the engine's memory: whatever is interrupted goes on from it.
 
@@ -100,9 +100,9 @@ type Batch struct {
 
 // Report is what a finished rollout is judged by.
 type Report struct {
-	Steps   []StepReport    `json:"steps,omitempty"`
-	Traffic []TrafficReport `json:"traffic,omitempty"`
-	Drains  []DrainReport   `json:"drains,omitempty"`
+	Steps   List[StepReport]    `json:"steps"`
+	Traffic List[TrafficReport] `json:"traffic"`
+	Drains  List[DrainReport]   `json:"drains"`
 }
 
 type StepReport struct {

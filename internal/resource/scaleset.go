@@ -80,8 +80,8 @@ type Model struct {
 
 type ScaleSetStatus struct {
 	// Model is what runs and what new instances get; nil until the image was first found.
-	Model     *Model     `json:"model,omitempty"`
-	BadModels []BadModel `json:"badModels,omitempty"`
+	Model     *Model         `json:"model,omitempty"`
+	BadModels List[BadModel] `json:"badModels"`
 	// Colour serves; Previous is the colour kept warm after a rollout.
 	Colour   Colour    `json:"colour,omitempty"`
 	Previous *Previous `json:"previous,omitempty"`
@@ -91,10 +91,10 @@ type ScaleSetStatus struct {
 	LastRollout string `json:"lastRollout,omitempty"`
 	Instances   Tally  `json:"instances"`
 	// NextInstance and NextRollout are numbers never used before.
-	NextInstance int         `json:"nextInstance"`
-	NextRollout  int         `json:"nextRollout"`
-	Deleting     *Deleting   `json:"deleting,omitempty"`
-	Conditions   []Condition `json:"conditions,omitempty"`
+	NextInstance int             `json:"nextInstance"`
+	NextRollout  int             `json:"nextRollout"`
+	Deleting     *Deleting       `json:"deleting,omitempty"`
+	Conditions   List[Condition] `json:"conditions"`
 }
 
 // Tally counts a set's instances.
