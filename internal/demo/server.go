@@ -195,7 +195,7 @@ func (d *demo) tearDown() error {
 		s.client.Close()
 	}
 	if s.app != nil {
-		errs = append(errs, s.app.Down(ctx))
+		errs = append(errs, s.app.Down(ctx), s.app.Stop(ctx))
 	}
 	if err := os.RemoveAll(s.folder); err != nil {
 		errs = append(errs, fmt.Errorf("remove %s: %w", filepath.Clean(s.folder), err))

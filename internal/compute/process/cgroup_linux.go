@@ -244,9 +244,14 @@ func (c *cgroups) remove(name string) error {
 	return errors.Join(errs...)
 }
 
-// close removes the data folder's groups if no instance has one any more.
+// close removes what no process is in any more: the kernel refuses the rest. A
+// group that is missed is made again by the next start.
 func (c *cgroups) close() {
+	names := c.names("")
 	for _, m := range c.mounts {
+		for _, name := range names {
+			_ = unix.Rmdir(filepath.Join(m.path, c.home, name))
+		}
 		_ = unix.Rmdir(filepath.Join(m.path, c.home))
 	}
 }
