@@ -137,6 +137,9 @@ func (f filter) matches(d resource.Document) bool {
 
 func newFilter(ctx context.Context, kind string, in *listInput) (filter, error) {
 	f := filter{kind: kind, owner: in.Set, who: callOf(ctx).who}
+	if !f.who.MayList(kind) {
+		return f, resource.Errorf(resource.CodeForbidden, "the token's role or scope does not cover any %s", kind)
+	}
 	if f.owner != "" && !hasOwner(kind) {
 		return f, badParameter("set", "a "+kind+" belongs to no set")
 	}

@@ -45,6 +45,10 @@ func (c caller) May(v Verb, kind, name, owner string) bool {
 	return slices.Contains(c.scopes, target)
 }
 
+func (c caller) MayList(kind string) bool {
+	return slices.Contains(c.verbs, VerbRead) && (kind != resource.KindToken || slices.Contains(c.verbs, VerbAdminister))
+}
+
 // callers is an Authenticator whose tokens can end.
 type callers struct {
 	mu    sync.Mutex

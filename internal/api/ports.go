@@ -26,6 +26,9 @@ type Principal interface {
 	// May decides by role and scope. Kind is empty for what is no document; owner is
 	// the document's resource.OwnerOf.
 	May(v Verb, kind, name, owner string) bool
+	// MayList says whether a list of that kind can hold anything for the caller. An
+	// empty list would say that there is nothing, which is not the same.
+	MayList(kind string) bool
 }
 
 // Authenticator knows who holds a secret. What is not known, expired or revoked

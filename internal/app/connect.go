@@ -31,6 +31,8 @@ func (p principal) May(v api.Verb, kind, name, owner string) bool {
 	return identity.Allowed(p.Principal, identity.Request{Verb: verbs[v], Kind: kind, Name: name, Owner: owner})
 }
 
+func (p principal) MayList(kind string) bool { return identity.MayList(p.Principal, kind) }
+
 type authenticator struct{ tokens *identity.Tokens }
 
 func (a authenticator) Authenticate(ctx context.Context, secret string) (api.Principal, error) {

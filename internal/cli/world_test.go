@@ -207,6 +207,7 @@ type admin struct{}
 
 func (admin) String() string                            { return "admin" }
 func (admin) May(api.Verb, string, string, string) bool { return true }
+func (admin) MayList(string) bool                       { return true }
 
 func (fakeAuth) Authenticate(_ context.Context, secret string) (api.Principal, error) {
 	if secret != adminSecret {

@@ -160,17 +160,17 @@ func fetch(t *testing.T, address string) string {
 	return string(bytes.TrimSpace(text))
 }
 
-var banner = regexp.MustCompile(`address +(http://\S+)`)
+var banner = regexp.MustCompile(`address +(https?://\S+)`)
 
-// url is where the server says that its API is.
+// url is where the server said last that its API is.
 func (s *server) url() (url string) {
 	s.t.Helper()
 	s.eventually(20*time.Second, "the server says where it is", func() (bool, error) {
-		m := banner.FindStringSubmatch(s.log.String())
-		if m != nil {
-			url = m[1]
+		all := banner.FindAllStringSubmatch(s.log.String(), -1)
+		if len(all) > 0 {
+			url = all[len(all)-1][1]
 		}
-		return m != nil, nil
+		return len(all) > 0, nil
 	})
 	return url
 }
