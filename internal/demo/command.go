@@ -1,7 +1,7 @@
 package demo
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"time"
 
@@ -14,7 +14,7 @@ import (
 // Command is `drover demo`.
 func Command() *cobra.Command {
 	duration := resource.Duration(30 * time.Second)
-	output := "table"
+	output := format("table")
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole story on this machine: a good rollout and a bad one, under load",
@@ -31,14 +31,11 @@ Nothing is left behind, also after Ctrl-C.`,
 		},
 	}
 	cmd.Flags().Var(durationFlag{&duration}, "duration", "bounds the whole; at least "+MinDuration.String())
-	cmd.Flags().StringVarP(&output, "output", "o", output, "print the result in this `format`: table, or json, one object as the last line")
+	cmd.Flags().VarP(&output, "output", "o", "print the result in this `format`: table, or json, one object as the last line")
 	return cmd
 }
 
-func run(cmd *cobra.Command, duration time.Duration, output string) error {
-	if output != "table" && output != "json" {
-		return fmt.Errorf("-o %s is not known: use table or json", output)
-	}
+func run(cmd *cobra.Command, duration time.Duration, output format) error {
 	out := cmd.OutOrStdout()
 	file, isFile := out.(*os.File)
 	result, err := Run(cmd.Context(), Options{
@@ -58,8 +55,27 @@ func run(cmd *cobra.Command, duration time.Duration, output string) error {
 	return err
 }
 
+// Flags refuse what cannot be meant, so that it counts as wrong usage.
+
+type format string
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "format" }
+func (f *format) Set(s string) error {
+	if s != "table" && s != "json" {
+		return errors.New("want table or json")
+	}
+	*f = format(s)
+	return nil
+}
+
 type durationFlag struct{ d *resource.Duration }
 
-func (f durationFlag) String() string     { return f.d.String() }
-func (f durationFlag) Type() string       { return "duration" }
-func (f durationFlag) Set(s string) error { return f.d.UnmarshalText([]byte(s)) }
+func (f durationFlag) String() string { return f.d.String() }
+func (f durationFlag) Type() string   { return "duration" }
+func (f durationFlag) Set(s string) error {
+	if err := f.d.UnmarshalText([]byte(s)); err != nil {
+		return err
+	}
+	return enough(time.Duration(*f.d))
+}

@@ -23,8 +23,8 @@ type Options struct {
 
 // Run tells the story and returns what it saw; the error says what was not as promised.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	if o.Duration < MinDuration {
-		return nil, resource.Errorf(resource.CodeInvalid, "--duration %s is too short for the story: it takes at least %s", o.Duration, MinDuration)
+	if err := enough(o.Duration); err != nil {
+		return nil, err
 	}
 	d := &demo{
 		Options: o, display: &display{w: o.Out, terminal: o.Terminal}, pace: paceOf(o.Duration),
@@ -44,6 +44,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		err = d.result.verdict()
 	}
 	return d.result, err
+}
+
+// enough says whether the story fits into a duration.
+func enough(d time.Duration) error {
+	if d < MinDuration {
+		return resource.Errorf(resource.CodeInvalid, "%s is too short for the story: it takes at least %s", d, MinDuration)
+	}
+	return nil
 }
 
 // cleanUp is how much of the duration is kept for stopping everything.
