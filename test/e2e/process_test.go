@@ -52,23 +52,27 @@ func (s *server) folders() []string {
 	return names
 }
 
-// gatewayPID is the gateway's process, from its own record.
-func (s *server) gatewayPID() int {
+// gatewayPID is the gateway's process; it waits until there is one.
+func (s *server) gatewayPID() (pid int) {
 	s.t.Helper()
-	pid := 0
-	s.eventually(20e9, "the gateway runs", func() (bool, error) {
-		dirs, _ := filepath.Glob("/proc/[0-9]*")
-		for _, dir := range dirs {
-			line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-			args := strings.Split(string(line), "\x00")
-			if err == nil && len(args) > 2 && args[1] == "gateway" && args[2] == s.data {
-				pid, _ = strconv.Atoi(filepath.Base(dir))
-				return true, nil
-			}
-		}
-		return false, nil
+	s.eventually(20e9, "the gateway runs", func() (found bool, err error) {
+		pid, found = s.findGateway()
+		return found, nil
 	})
 	return pid
+}
+
+func (s *server) findGateway() (pid int, found bool) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		args := strings.Split(string(line), "\x00")
+		if err == nil && len(args) > 2 && args[1] == "gateway" && args[2] == s.data {
+			pid, _ = strconv.Atoi(filepath.Base(dir))
+			return pid, true
+		}
+	}
+	return 0, false
 }
 
 // nonces counts how often each request was handled, by method and nonce, over all
