@@ -211,6 +211,14 @@ func TestOtherUpgrades(t *testing.T) {
 		c.Close()
 		g.wantCounts(counts{requests: 1})
 	})
+	t.Run("a process that leaves it with bytes unread may too", func(t *testing.T) {
+		g := newRig(t)
+		g.raw("a", switcher("thing", func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) })) // a reset
+		c, r := g.upgraded("thing")
+		_, _ = io.ReadAll(r)
+		c.Close()
+		g.wantCounts(counts{requests: 1})
+	})
 	t.Run("a client that breaks off", func(t *testing.T) {
 		g := newRig(t)
 		g.raw("a", switcher("thing", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/upstream"
@@ -206,7 +207,7 @@ func (s *stream) limitBackend(t time.Time, inOrder bool) {
 	}
 }
 
-// fromBackend returns nil at the backend's end of file, errDrained when a drain
+// fromBackend returns nil when the backend has closed its end, errDrained when a drain
 // ended the stream between two frames, and otherwise what broke.
 func (s *stream) fromBackend() error {
 	buf := copyBuffers.Get().(*[copySize]byte)
@@ -225,6 +226,8 @@ func (s *stream) fromBackend() error {
 		case err == nil:
 		case s.gone():
 			return errClientLeft
+		case errors.Is(err, syscall.ECONNRESET) && !s.draining():
+			return nil // it closed the stream without reading what the client had sent
 		case !s.draining():
 			return fmt.Errorf("read from the backend: %w", err)
 		case waited || s.frames == nil || s.frames.boundary():
