@@ -146,6 +146,18 @@ func dropped(name string, trusted bool) bool {
 	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
+// inTrailer says whether a header may also come after the body. What frames a
+// message, says who speaks or is checked at its head may not: a program that
+// adds trailers to the headers would believe it.
+func inTrailer(name string) bool {
+	switch name {
+	case "Cookie", "Set-Cookie", "Authorization", "Www-Authenticate",
+		"Content-Encoding", "Content-Type", "Content-Range", "Cache-Control", "Range", "Location":
+		return false
+	}
+	return !dropped(name, false)
+}
+
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
@@ -182,7 +194,9 @@ func writeFraming(w *bufio.Writer, r *http.Request, h requestHead) {
 	case h.length < 0:
 		w.WriteString("Transfer-Encoding: chunked\r\n")
 		for name := range r.Trailer {
-			writeField(w, "Trailer", name)
+			if inTrailer(name) {
+				writeField(w, "Trailer", name)
+			}
 		}
 	case h.length > 0 || len(r.Header["Content-Length"]) > 0:
 		w.WriteString("Content-Length: ")

@@ -170,6 +170,35 @@ func TestTrailersPassBothWays(t *testing.T) {
 	}
 }
 
+// A program that adds trailers to the headers must not be told through them what
+// a header may not tell it.
+func TestTrailersHoldNothingThatOnlyAHeadMayHold(t *testing.T) {
+	g := newRig(t)
+	got := make(chan http.Header, 1)
+	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		got <- r.Trailer
+		_ = http.NewResponseController(w).Flush() // so that it is sent in chunks
+		for _, name := range []string{"X-Sum", "Content-Length", "Set-Cookie"} {
+			w.Header().Set(http.TrailerPrefix+name, "1")
+		}
+	}))
+	conn := g.dial()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTrailer: X-Sum, Cookie, X-Forwarded-For\r\nTransfer-Encoding: chunked\r\n\r\n"+
+		"0\r\nX-Sum: 1\r\nCookie: drover_session=x\r\nX-Forwarded-For: 6.6.6.6\r\nContent-Length: 3\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, trailers, _ := strings.Cut(string(answer), "\r\n\r\n")
+	if trailers != "0\r\nX-Sum: 1\r\n\r\n" {
+		t.Errorf("the client got %q", answer)
+	}
+	if sent := <-got; !reflect.DeepEqual(sent, http.Header{"X-Sum": {"1"}}) {
+		t.Errorf("the backend got the trailers %v", sent)
+	}
+}
+
 func TestInterimAnswersPass(t *testing.T) {
 	g := newRig(t)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

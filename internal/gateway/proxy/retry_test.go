@@ -42,6 +42,9 @@ func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) {
 		{name: "GET, it hangs up in mid-answer", method: "GET", first: writes(part, hangsUp), status: broken, counts: counts{requests: 1, failed: 1}},
 		{name: "GET, it dies in mid-head", method: "GET", first: writes("HTTP/1.1 200 OK\r\nCont", dies), status: 200, reach: 1, counts: counts{requests: 1, retried: 1}},
 		{name: "GET, it answers rubbish", method: "GET", first: writes("rubbish\r\n\r\n", hangsUp), status: 200, reach: 1, counts: counts{requests: 1, retried: 1}},
+		{name: "POST, it answers with an impossible status", method: "POST", body: small, first: answers(42, "oh"), status: 502, counts: counts{requests: 1, failed: 1}},
+		{name: "GET, it answers a status that is none", method: "GET", first: writes("HTTP/1.1 000 Zero\r\nContent-Length: 0\r\n\r\n", hangsUp), status: 200, reach: 1, counts: counts{requests: 1, retried: 1}},
+		{name: "POST, it answers a status that is none", method: "POST", first: writes("HTTP/1.1 099 None\r\nContent-Length: 0\r\n\r\n", hangsUp), status: 502, counts: counts{requests: 1, failed: 1}},
 		{name: "POST, it answers rubbish", method: "POST", body: small, first: writes("rubbish\r\n\r\n", hangsUp), status: 502, counts: counts{requests: 1, failed: 1}},
 		{name: "GET, it answers 500", method: "GET", first: answers(500, "oh"), status: 500, counts: counts{requests: 1, errors: 1}},
 		{name: "GET, it answers 503", method: "GET", first: answers(503, "oh"), status: 503, counts: counts{requests: 1, errors: 1}},
@@ -72,6 +75,7 @@ func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) {
 				t.Errorf("the second was given another body")
 			}
 			g.wantCounts(c.counts)
+			until(t, "the claims are released", func() bool { return !g.pool.Busy() })
 			if v := countsOf(&g.versions); v != c.counts {
 				t.Errorf("the version counted %+v", v)
 			}

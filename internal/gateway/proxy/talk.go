@@ -53,6 +53,8 @@ func (x *exchange) readHead(c *upstream.Conn, up *upload, o *outcome) (*http.Res
 			return nil, fmt.Errorf("read the answer: %w", err)
 		}
 		switch {
+		case resp.StatusCode < 100:
+			return nil, fmt.Errorf("read the answer: its status is %d", resp.StatusCode)
 		case resp.StatusCode == http.StatusContinue:
 			if up != nil {
 				up.proceed()
@@ -94,7 +96,7 @@ func (x *exchange) passOn(c *upstream.Conn, resp *http.Response, up *upload, o *
 	if err := x.copyBody(c, resp, o); err != nil {
 		return err
 	}
-	passTrailers(h, resp)
+	x.passTrailers(h, resp)
 	o.keep = !resp.Close && (up == nil || up.taken.Load() && up.complete()) && c.R.Buffered() == 0
 	return nil
 }
@@ -174,13 +176,19 @@ func (s *stall) extend(set func(time.Time) error) {
 
 func announceTrailers(h http.Header, resp *http.Response) {
 	for name := range resp.Trailer {
-		h.Add("Trailer", name)
+		if inTrailer(name) {
+			h.Add("Trailer", name)
+		}
 	}
 }
 
-func passTrailers(h http.Header, resp *http.Response) {
+func (x *exchange) passTrailers(h http.Header, resp *http.Response) {
+	if len(resp.Trailer) > 0 {
+		// Only what is sent in chunks can have trailers that were not announced.
+		_ = http.NewResponseController(x.w).Flush()
+	}
 	for name, values := range resp.Trailer {
-		if hopByHop(name) {
+		if !inTrailer(name) {
 			continue
 		}
 		if !named(h["Trailer"], name) {

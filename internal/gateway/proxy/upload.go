@@ -70,7 +70,8 @@ func (u *upload) stop(answered bool) {
 	case answered:
 		u.deadline(time.Now().Add(lingerTime))
 	default:
-		u.broke = true
+		// A client that had left before has left: what it broke off may be seen here first.
+		u.broke = u.x.r.Context().Err() == nil
 		u.deadline(time.Unix(1, 0))
 	}
 	_ = u.conn.Net().SetWriteDeadline(time.Unix(1, 0))
@@ -162,6 +163,9 @@ func (u *upload) chunked() {
 	}
 	_, _ = w.WriteString("0\r\n")
 	for name, values := range u.x.r.Trailer {
+		if !inTrailer(name) {
+			continue
+		}
 		for _, v := range values {
 			writeField(w, name, v)
 		}
