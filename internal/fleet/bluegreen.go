@@ -63,7 +63,7 @@ func (p *pass) pending() {
 		return
 	}
 	if p.outOfTime() {
-		p.fail("the instances of the previous colour are not gone in time")
+		p.giveUp("the instances of the previous colour are not gone in time")
 	}
 }
 
@@ -139,7 +139,7 @@ func (p *pass) shifting() {
 		return
 	}
 	if p.until(s.Shifted.At.Add(confirmLimit)) {
-		p.fail("the gateway did not confirm the new colour in " + resource.Duration(confirmLimit).String())
+		p.giveUp("the gateway did not confirm the new colour in " + resource.Duration(confirmLimit).String())
 		return
 	}
 	p.again(drainPoll)
@@ -279,15 +279,21 @@ func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string
 	p.shift(p.populateOld(), p.newMembers(), resource.RolloutRollingBack, reason)
 }
 
-// fail is goBack for what went wrong by itself.
+// fail is goBack for what the new model did wrong, which is remembered.
 func (p *pass) fail(reason string) {
+	p.giveUp(reason)
+	p.Rollout.Status.MarkBad = p.Rollout.Spec.RollbackOf == ""
+}
+
+// giveUp is goBack for what went wrong around the new model, which may be tried again.
+func (p *pass) giveUp(reason string) {
 	s := &p.Rollout.Status
 	outcome := resource.RolloutRolledBack
 	if !s.RollbackOnFailure || p.Rollout.Spec.RollbackOf != "" {
 		outcome = resource.RolloutFailed
 	}
 	s.KeepFailed = !s.RollbackOnFailure
-	p.goBack(outcome, p.Rollout.Spec.RollbackOf == "", reason)
+	p.goBack(outcome, false, reason)
 }
 
 // complaint says what is wrong with an instance, and why if its record tells.
