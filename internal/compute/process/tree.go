@@ -85,7 +85,15 @@ func (t tree) sameUser(p proc) bool {
 	if t.uid == 0 || p.uid != t.uid {
 		return false
 	}
-	for v := range bytes.SplitSeq(environ(p.pid), []byte{0}) {
+	env := environ(p.pid)
+	for range 3 { // during an exec it has none for a moment
+		if len(env) > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+		env = environ(p.pid)
+	}
+	for v := range bytes.SplitSeq(env, []byte{0}) {
 		folder, ok := strings.CutPrefix(string(v), dataVariable)
 		if ok && string(v) != t.marker && isDataOf(folder, t.uid) {
 			return false
