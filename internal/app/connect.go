@@ -142,6 +142,14 @@ func (s scaleSets) Delete(ctx context.Context, d resource.Document, r api.Delete
 	return false, nil
 }
 
+// instances deletes those that nobody but their user can decide about.
+type instances struct{ store *store.Store }
+
+func (i instances) Delete(ctx context.Context, d resource.Document, _ api.DeleteRequest) (bool, error) {
+	_, err := i.store.Update(store.Essential(ctx), func(tx *store.Tx) error { return fleet.Remove(tx, d.Name) })
+	return false, err
+}
+
 // images deletes from the gallery.
 type images struct {
 	delete func(ctx context.Context, name string) error

@@ -78,7 +78,7 @@ func remade(state State, now time.Time) resource.Instance {
 	}
 	in.Status.Conditions = resource.SetCondition(nil, resource.Condition{
 		Type: resource.ConditionRecovered, Status: true, Reason: "UnknownToStore", Since: now,
-		Message: "found on this machine after the documents were restored from an older state",
+		Message: "found on this machine after the documents were restored from an older state; it is kept until `drover delete instance " + spec.Name + "`",
 	})
 	return in
 }
