@@ -208,9 +208,9 @@ func (a *App) startAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.url = "http://" + tcp.Addr().String()
+	a.url = "http://" + reachable(tcp.Addr().String())
 	if t != nil {
-		a.url = "https://" + tcp.Addr().String()
+		a.url = "https://" + reachable(tcp.Addr().String())
 	}
 	if a.api, err = api.New(a.apiOptions(tcp.Addr().String())); err != nil {
 		return fmt.Errorf("build the API: %w", err)

@@ -44,6 +44,20 @@ func (a *App) tlsConfig() (*tls.Config, error) {
 // is written anew at each start from the key, so a torn one does no harm.
 const caFile = "ca.pem"
 
+// reachable is an address that clients can use: of a listener on all addresses,
+// this machine's name, which the server's own certificate holds.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return address
+	}
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		name = "localhost"
+	}
+	return net.JoinHostPort(name, port)
+}
+
 // listenUnix opens the socket for clients of the same user. A socket file that an
 // earlier process left is in the way; the store's lock says that nobody uses it.
 func listenUnix(path string) (net.Listener, error) {
