@@ -1,7 +1,9 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -19,6 +21,11 @@ const (
 
 // makeFolders makes what is missing and sets the modes of what is there.
 func makeFolders(data string, root bool) error {
+	if root {
+		if err := passable(data); err != nil {
+			return err // before anything is made in a place that cannot be used
+		}
+	}
 	if err := os.MkdirAll(data, 0o711); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -39,16 +46,20 @@ func makeFolders(data string, root bool) error {
 		}
 	}
 	if root {
-		return passable(data)
+		return passable(data) // a umask may have closed the parents that were missing
 	}
 	return nil
 }
 
 // passable refuses a data folder that instances, which run as users of their own,
 // could not reach: they would fail one by one with an error that says less.
+// Parents that are not there yet are no hindrance.
 func passable(data string) error {
 	for dir := filepath.Dir(data); ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("look at %s, a parent of the data folder: %w", dir, err)
 		}
