@@ -28,14 +28,19 @@ func (d *Driver) watch(name string, id identity) {
 		if awaitExit(d.ctx, id) != nil {
 			return
 		}
-		d.ended(name, ending{id, reap(id)})
+		d.ended(name, id)
 	})
 }
 
-func (d *Driver) ended(name string, e ending) {
+// ended keeps how the process ended. It is reaped under the lock, like in
+// exitOf: only one can learn the exit code, and the other must find it here.
+func (d *Driver) ended(name string, id identity) {
 	d.mu.Lock()
-	if d.watched[name] == e.id {
-		d.endings[name] = e
+	known := d.endings[name].id == id
+	if !known {
+		if e := (ending{id, reap(id)}); d.watched[name] == id {
+			d.endings[name] = e
+		}
 	}
 	d.mu.Unlock()
 	select {
