@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -17,7 +18,7 @@ func Decide(v View) Plan {
 	default:
 		p.steady()
 	}
-	p.standDownRecovered()
+	p.standIn()
 	p.explain()
 	return p.finish()
 }
@@ -88,16 +89,25 @@ func (p *pass) deleteSet() {
 	p.plan.Delete = len(p.instances) == 0 && p.Set.Status.Rollout == ""
 }
 
-// standDownRecovered takes traffic off instances that an older snapshot did not
-// know, once the set's own can take it. They go on running until a user decides.
-func (p *pass) standDownRecovered() {
-	if p.Set.Status.Deleting != nil || !allHealthy(p.colour(p.Set.Status.Colour), p.Set.Spec.Capacity) {
+// standIn lets instances that an older snapshot did not know take traffic while the
+// set has none of its own that could, and takes it off them once all of its own
+// can. They go on running until a user decides.
+func (p *pass) standIn() {
+	if p.Set.Status.Deleting != nil {
 		return
 	}
+	var recovered []*member
 	for _, m := range p.instances {
 		if m.recovered() && m.Status.Goal == resource.GoalRun {
-			p.drained(m)
+			recovered = append(recovered, m)
 		}
+	}
+	own := p.colour(p.Set.Status.Colour)
+	switch {
+	case allHealthy(own, p.Set.Spec.Capacity):
+		p.standBy(recovered)
+	case !slices.ContainsFunc(own, (*member).serving):
+		p.serve(recovered)
 	}
 }
 

@@ -171,6 +171,10 @@ func (m *member) recovered() bool {
 
 func (m *member) healthy() bool { return m.Status.Health == resource.HealthHealthy }
 
+func (m *member) serving() bool {
+	return m.healthy() && m.Status.Admission == resource.AdmissionInService
+}
+
 func (m *member) admit(a resource.Admission) {
 	if m.Status.Admission != a {
 		m.Status.Admission, m.changed = a, true
