@@ -277,8 +277,12 @@ func (w *world) settle(limit time.Duration) {
 	for end := w.now.Add(limit); w.now.Before(end); {
 		before, step := w.revision, 500*time.Millisecond
 		again := w.decide()
-		if w.revision == before && w.now.Sub(quiet) > 30*time.Second {
-			step = max(step, again)
+		switch quietFor := w.now.Sub(quiet); {
+		case w.revision != before:
+		case quietFor > 30*time.Second:
+			step = max(5*time.Second, again)
+		case quietFor > 5*time.Second:
+			step = 2 * time.Second
 		}
 		w.live(step)
 		if w.revision != before {
