@@ -75,7 +75,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	check(t, s.cmd.Wait())
 	s.nothingRuns()
 	s.start()
-	check(t, get(s.serving(2), "/"))
+	s.answers()
 	s.settled("1.0.0", 2)
 
 	s.stop()
@@ -83,13 +83,21 @@ func TestDownAndUpAgain(t *testing.T) {
 	s.nothingRuns()
 	says(t, s.mustDrover("down"), "Nothing is running")
 	s.start()
-	check(t, get(s.serving(2), "/"))
+	s.answers()
 	s.settled("1.0.0", 2)
 	for i, in := range s.instances() {
 		if in.Name != names[i].Name || in.Status.Restarts != 0 {
 			t.Errorf("%s with %d restarts took the place of %s", in.Name, in.Status.Restarts, names[i].Name)
 		}
 	}
+}
+
+// answers waits until the balancer answers; where it was before is not where it is.
+func (s *server) answers() {
+	s.t.Helper()
+	s.eventually(20*time.Second, "the balancer answers", func() (bool, error) {
+		return get(s.address("front"), "/") == nil, nil
+	})
 }
 
 func (s *server) nothingRuns() {

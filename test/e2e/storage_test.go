@@ -64,8 +64,7 @@ func onSmallDisk(t *testing.T) (dir string, ok bool) {
 // fill leaves no byte free on the disk of dir, and returns what frees them again.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
-	path := filepath.Join(dir, "ballast")
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(dir, "ballast")
 	check(t, err)
 	block := make([]byte, 64<<10)
 	for size := len(block); size > 0; size /= 2 {
@@ -77,7 +76,7 @@ func fill(t *testing.T, dir string) (free func()) {
 		}
 	}
 	check(t, f.Close())
-	return func() { check(t, os.Remove(path)) }
+	return func() { check(t, os.Remove(f.Name())) }
 }
 
 // asking keeps asking a balancer for what writes nothing: the workload's own disk
@@ -173,6 +172,7 @@ func TestFullDisk(t *testing.T) {
 	s.settled("1.0.0", 1)
 	s.mustDrover("delete", "imageversion", "hello:4.0.0")
 	s.kill()
+	freeRest := fill(t, dir) // with what went meanwhile
 	s.start()
 	s.newWorkIsRefused()
 	s.settled("1.0.0", 1)
@@ -183,6 +183,7 @@ func TestFullDisk(t *testing.T) {
 	s.nothingRuns()
 	s.start()
 	free()
+	freeRest()
 	s.acceptsAgain()
 	s.settled("1.0.0", 1)
 	s.ends(s.rollSoon("hello:3.0.0"), resource.RolloutSucceeded)
