@@ -105,6 +105,25 @@ func (a *answers) Figures(set string) (Figures, bool) {
 	return f, true
 }
 
+// AllFigures are the counters of every set; nil while the gateway does not answer.
+func (a *answers) AllFigures() map[string]Figures {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.connected || a.facts.Incarnation == "" {
+		return nil
+	}
+	all := map[string]Figures{}
+	for _, v := range a.facts.Figures {
+		f, ok := all[v.Set]
+		if !ok {
+			f = Figures{Incarnation: a.facts.Incarnation, ByVersion: map[string]resource.Counters{}}
+			all[v.Set] = f
+		}
+		f.ByVersion[v.Version] = v.Counters
+	}
+	return all
+}
+
 // Probe is the last outcome of the set's health check of an instance; false:
 // none yet. It stays known while a gateway is being replaced.
 func (a *answers) Probe(instance string) (ProbeResult, bool) {

@@ -133,6 +133,9 @@ func noSocket(ctx context.Context, runDir string, err error) error {
 func (c *Control) start(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	if err := usable(c.runDir); err != nil {
+		return nil, err
+	}
 	log, err := openLog(c.logPath())
 	if err != nil {
 		return nil, err
@@ -171,6 +174,20 @@ func (c *Control) start(ctx context.Context) (*link, error) {
 		return l, nil
 	}
 	return nil, fmt.Errorf("start the gateway: %w", errors.Join(err, last))
+}
+
+// maxSocketPath is what the shortest-minded system takes (macOS).
+const maxSocketPath = 103
+
+// usable makes sure that a private socket can be in the run folder.
+func usable(runDir string) error {
+	if path := wire.SocketPath(runDir); len(path) > maxSocketPath {
+		return fmt.Errorf("the path %s is longer than the %d characters that a socket's may have: use a data folder with a shorter one", path, maxSocketPath)
+	}
+	if err := os.MkdirAll(runDir, 0o700); err != nil {
+		return fmt.Errorf("make the run folder: %w", err)
+	}
+	return nil
 }
 
 // await asks done again and again until ctx ends.

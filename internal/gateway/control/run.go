@@ -14,9 +14,9 @@ import (
 
 const (
 	// A gateway that lived this long is started again at once when it dies.
-	steadyLife  = 10 * time.Second
+	steadyLife  = time.Second
 	firstWait   = 50 * time.Millisecond
-	longestWait = 5 * time.Second
+	longestWait = 2 * time.Second
 	// pollWait is how long a poll may wait for news.
 	pollWait = 2 * time.Second
 	// retryBind is how soon an address that was taken is tried again.

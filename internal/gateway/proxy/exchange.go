@@ -41,7 +41,8 @@ type exchange struct {
 	tried  []*pool.Member
 	last   outcome
 
-	claim pool.Claim
+	claim   pool.Claim
+	holding bool // claim is to be released
 
 	mu     sync.Mutex
 	conn   *upstream.Conn // of the attempt in progress
@@ -60,11 +61,13 @@ func (x *exchange) run() {
 	if !x.takeBody() {
 		return
 	}
+	defer x.release(false) // should anything below panic, a drain must not wait for it
 	for {
 		if err := x.claimMember(ctx); err != nil {
 			x.unserved(ctx, err)
 			return
 		}
+		x.holding = true
 		o := x.attempt(ctx)
 		v, end := judge(o, x.again)
 		if v == verdictRetry {
@@ -153,8 +156,17 @@ func (x *exchange) attempt(ctx context.Context) outcome {
 		}
 	}
 	x.explain(ctx, m, &o)
-	o.cut = max(o.cut, x.route.Pool.Release(&x.claim, o.died))
+	o.cut = max(o.cut, x.release(o.died))
 	return o
+}
+
+// release gives up the member, once.
+func (x *exchange) release(died bool) pool.Cut {
+	if !x.holding {
+		return pool.NotCut
+	}
+	x.holding = false
+	return x.route.Pool.Release(&x.claim, died)
 }
 
 // connect returns a pooled connection, where that is safe, or a new one.

@@ -244,7 +244,7 @@ func (b *raw) die() {
 
 func answers(status int, body string) act {
 	return func(_ *raw, c net.Conn) bool {
-		fmt.Fprintf(c, "HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
+		fmt.Fprintf(c, "HTTP/1.1 %03d X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
 		return true
 	}
 }
