@@ -150,6 +150,7 @@ func (c *cli) describeSet(ctx context.Context, cl *client.Client, set string) er
 	if err != nil {
 		return err
 	}
+	sortByName(instances.Items)
 	if err := c.related("Instances", resource.KindInstance, instances.Items); err != nil {
 		return err
 	}

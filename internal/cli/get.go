@@ -57,6 +57,7 @@ func (c *cli) get(ctx context.Context, cl *client.Client, o getOptions, args []s
 		if err != nil {
 			return err
 		}
+		sortByName(list.Items)
 		return c.show(ctx, cl, o, kind, filter, list)
 	}
 	if o.set != "" || len(o.labels) > 0 {

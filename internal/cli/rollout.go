@@ -53,7 +53,7 @@ unless the rollout Succeeded.`,
 		}),
 	}
 	cmd.Flags().StringVar(&r.Image, "image", "", "`image` to go to, NAME:M.m.p or NAME@sha256:…")
-	cmd.Flags().StringVar(&strategy, "strategy", "", "the `strategy` BlueGreen or Rolling (else what the set's upgradePolicy says)")
+	cmd.Flags().StringVar(&strategy, "strategy", "", "the `strategy`: BlueGreen, which is also the default")
 	cmd.Flags().BoolVar(&r.Force, "force", false, "also to a model that is known to be bad, which forgets that")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
 	return cmd

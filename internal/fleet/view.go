@@ -118,7 +118,7 @@ func (p *pass) tally() resource.Tally {
 			continue
 		}
 		t.Total++
-		if m.Status.Health == resource.HealthHealthy {
+		if m.healthy() && m.Status.Colour == p.Set.Status.Colour {
 			t.Healthy++
 		}
 		if m.Status.Admission == resource.AdmissionInService {

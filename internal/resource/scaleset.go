@@ -97,7 +97,8 @@ type ScaleSetStatus struct {
 	Conditions   List[Condition] `json:"conditions"`
 }
 
-// Tally counts a set's instances.
+// Tally counts a set's instances: all of them, those of the serving colour that
+// are Healthy, and those that take traffic.
 type Tally struct {
 	Total     int `json:"total"`
 	Healthy   int `json:"healthy"`
