@@ -143,7 +143,7 @@ func closeConns(list []*Conn) {
 // it has ended, or, when its number is not known, nobody listens any more.
 func (b *Backend) Died(ctx context.Context) bool {
 	deadline := time.Now().Add(deathWait)
-	for !b.dead.Load() {
+	for step := deathStep; !b.dead.Load(); step *= 2 {
 		if b.gone(ctx) {
 			return true
 		}
@@ -153,7 +153,7 @@ func (b *Backend) Died(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return b.gone(context.WithoutCancel(ctx))
-		case <-time.After(deathStep):
+		case <-time.After(step):
 		}
 	}
 	return true
