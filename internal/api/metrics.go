@@ -97,6 +97,7 @@ func newStateCollector(s *Server) *stateCollector {
 			counter("failed", "Requests that failed.", func(c resource.Counters) uint64 { return c.Failed }),
 			counter("retried", "Requests sent again and answered.", func(c resource.Counters) uint64 { return c.Retried }),
 			counter("cut", "Requests in flight on a process that died or at a drain's time-out.", func(c resource.Counters) uint64 { return c.Cut }),
+			counter("ended", "Streams that had their whole drain time-out and were closed in order.", func(c resource.Counters) uint64 { return c.Ended }),
 			counter("errors", "Answers 5xx by workloads.", func(c resource.Counters) uint64 { return c.Errors }),
 		},
 	}

@@ -68,7 +68,7 @@ func (c *cli) downServer(ctx context.Context, o client.Options) error {
 	if err := cl.Down(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "Stopped: %s and the server.\n", Running{Instances: names, Gateway: true})
+	fmt.Fprintf(c.Stdout, "Stopped: %s, the gateway and the server.\n", Running{Instances: names})
 	return nil
 }
 

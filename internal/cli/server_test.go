@@ -94,7 +94,7 @@ func TestUpEndsWithItsServer(t *testing.T) {
 func TestDown(t *testing.T) {
 	w := newWorld(t)
 	put(w, instance("hello_0", "blue", "1.0.0", "Healthy", "InService"))
-	if got := w.run("down"); got.code != 0 || w.downs != 1 || got.out != "Stopped: 1 instance (hello_0) and the gateway and the server.\n" {
+	if got := w.run("down"); got.code != 0 || w.downs != 1 || got.out != "Stopped: 1 instance (hello_0), the gateway and the server.\n" {
 		t.Errorf("exit %d, %d downs: %s%s", got.code, w.downs, got.out, got.err)
 	}
 	w.stop()

@@ -192,6 +192,12 @@ func (c *Compute) remove(ctx context.Context, in resource.Instance, set resource
 	if err := c.o.Driver.Delete(ctx, in.Name, retain); err != nil {
 		return err
 	}
+	if in.Status.Discard {
+		// Before the document: who sees the set gone finds nothing left of its data.
+		if err := c.o.Driver.Discard(ctx, in.Status.Set); err != nil {
+			return err
+		}
+	}
 	_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
 		if err := errors.Join(tx.Unbook(poolPort, in.Name), tx.Unbook(poolUID, in.Name)); err != nil {
 			return err

@@ -58,6 +58,7 @@ func decide(v view) decision {
 	case v.State.Running:
 		v.adopt(s)
 		d.Again = evaluate(v, s)
+		v.explain(s)
 	case v.State.Leftover:
 		d.Action = actEnd
 	default:
@@ -195,8 +196,24 @@ func (v view) say(s *resource.InstanceStatus, typ string, holds bool, reason, me
 	})
 }
 
+// explain says why an instance that runs is Unhealthy, as it was when it became
+// so: what its later probes say differs by a port number and is not written down.
+func (v view) explain(s *resource.InstanceStatus) {
+	unhealthy := s.Health == resource.HealthUnhealthy
+	if unhealthy && resource.FindCondition(s.Conditions, ConditionCheckFailed) != nil {
+		return
+	}
+	p := v.probe()
+	if !unhealthy || p == nil || p.LastError == "" {
+		s.Conditions = resource.ClearCondition(s.Conditions, ConditionCheckFailed)
+		return
+	}
+	v.say(s, ConditionCheckFailed, true, "ProbeFailed", "its health check fails: "+p.LastError)
+}
+
 // Condition types of an Instance.
 const (
+	ConditionCheckFailed   = "CheckFailed"
 	ConditionStartFailed   = "StartFailed"
 	ConditionPortTaken     = "PortTaken"
 	ConditionRecordDamaged = "RecordDamaged"

@@ -300,7 +300,7 @@ func (p *pass) giveUp(reason string) {
 func (p *pass) complaint(m *member) string {
 	text := "instance " + m.Name + " is Unhealthy"
 	for _, c := range m.Status.Conditions {
-		if c.Message != "" {
+		if c.Message != "" && c.Type != resource.ConditionImageFieldsUnused { // that is nothing wrong
 			text += ": " + c.Message
 		}
 	}

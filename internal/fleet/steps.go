@@ -66,6 +66,9 @@ func since(m resource.TrafficMark, now resource.TrafficMark, version string) res
 }
 
 func subtract(c, from resource.Counters) resource.Counters {
+	if c.Requests < from.Requests {
+		from = resource.Counters{} // the gateway had forgotten the version and began anew
+	}
 	out := resource.Counters{
 		Requests: c.Requests - from.Requests, Failed: c.Failed - from.Failed,
 		Retried: c.Retried - from.Retried, Cut: c.Cut - from.Cut, Errors: c.Errors - from.Errors,

@@ -130,6 +130,7 @@ func newRollout(set *resource.ScaleSet, model resource.Model, now time.Time) res
 		OldColour: s.Colour, NewColour: s.Colour.Other(),
 		Policy: policy.BlueGreen, RollbackOnFailure: policy.RollbackOnFailure,
 	}
+	r.Status.Report.Steps = []resource.StepReport{{Name: string(resource.RolloutPending), StartedAt: now}}
 	s.Rollout = r.Name
 	return r
 }

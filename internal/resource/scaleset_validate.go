@@ -50,6 +50,8 @@ func checkEnv(c *checker, env map[string]string) {
 		switch {
 		case name == "" || strings.ContainsAny(name, "=\x00"):
 			c.add(at, "%s cannot name an environment variable: it may not be empty or hold = or a NUL byte", quote(name))
+		case name == "PORT" || name == "DATA_DIR" || strings.HasPrefix(name, "DROVER_"):
+			c.add(at, "%s is Drover's to set: it differs from instance to instance", quote(name))
 		case strings.ContainsRune(value, 0):
 			c.add(at, "an environment variable cannot hold a NUL byte")
 		case len(name)+1+len(value) > maxArgument:
