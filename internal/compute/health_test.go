@@ -55,6 +55,23 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// The reason is the one of the moment: later ones that differ are not written down.
+func TestWhyUnhealthy(t *testing.T) {
+	v := running(30 * time.Second)
+	v.Probe = &ProbeResult{StartedAt: v.State.StartedAt, Failures: 9, LastError: "GET /healthz: 503"}
+	v.Status = decide(v).Status
+	v.Probe.LastError = "another"
+	v.Status = decide(v).Status
+	c := resource.FindCondition(v.Status.Conditions, ConditionCheckFailed)
+	if c == nil || c.Message != "its health check fails: GET /healthz: 503" {
+		t.Errorf("the instance says %+v", c)
+	}
+	v.Probe.Successes, v.Probe.Failures = 1, 0
+	if c := resource.FindCondition(decide(v).Status.Conditions, ConditionCheckFailed); c != nil {
+		t.Errorf("it is healthy and says %+v", c)
+	}
+}
+
 func TestAnotherProcesssAnswerIsNoHealth(t *testing.T) {
 	v := running(10 * time.Second)
 	v.Probe = &ProbeResult{StartedAt: noon, Successes: 5}

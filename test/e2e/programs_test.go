@@ -63,7 +63,7 @@ func TestVersionsThatNeverServe(t *testing.T) {
 	s.pushProgram("hello:4.0.0", "./nothing")
 	s.pushProgram("hello:5.0.0", "./text")
 	for image, why := range map[string][]string{
-		"hello:2.0.0": {"Unhealthy"},
+		"hello:2.0.0": {"health check", "503"},
 		"hello:3.0.0": {"Unhealthy", "exit code 3"},
 		"hello:4.0.0": {"./nothing", "no such file"},
 		"hello:5.0.0": {"./text", "permission denied"},
@@ -111,7 +111,7 @@ func TestHealthyThenFailing(t *testing.T) {
 	s.apply(policy{capacity: 2, bake: "1m", drain: "1s"}.yaml())
 	load := s.lightTraffic(s.serving(2))
 	r := s.ends(s.roll("hello:2.0.0"), resource.RolloutRolledBack)
-	says(t, r.Status.Reason, "hello_", "Unhealthy")
+	says(t, r.Status.Reason, "hello_", "health check", "500")
 	s.settled("1.0.0", 2)
 	s.knownBadVersion("2.0.0")
 	load.zeroFailed()
