@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Fields that a later version brings are refused as not yet supported, by name.
+func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
+	s := startBeside(t)
+	for field, line := range map[string]string{
+		"/spec/zones":                               "zones: ['1', '2']",
+		"/spec/faultDomainCount":                    "faultDomainCount: 5",
+		"/spec/scaleInPolicy":                       "scaleInPolicy: {rules: [Default]}",
+		"/spec/terminateNotification":               "terminateNotification: {enable: true}",
+		"/spec/reimageNotification":                 "reimageNotification: {enable: true}",
+		"/spec/automaticRepairsPolicy":              "automaticRepairsPolicy: {enabled: true}",
+		"/spec/autoscale":                           "autoscale: {profiles: []}",
+		"/spec/health/mode":                         "health: {mode: rich}",
+		"/spec/upgradePolicy/mode":                  "upgradePolicy: {mode: Rolling}",
+		"/spec/upgradePolicy/rollingUpgradePolicy":  "upgradePolicy: {rollingUpgradePolicy: {maxSurge: true}}",
+		"/spec/upgradePolicy/automaticImageUpgrade": "upgradePolicy: {automaticImageUpgrade: {enable: true}}",
+		"/spec/upgradePolicy/blueGreen/promotion":   "upgradePolicy: {blueGreen: {promotion: Manual}}",
+		"/spec/upgradePolicy/blueGreen/preview":     "upgradePolicy: {blueGreen: {preview: {listen: '127.0.0.1:8081'}}}",
+		"/spec/upgradePolicy/blueGreen/validate":    "upgradePolicy: {blueGreen: {validate: {path: /selftest}}}",
+		"/spec/upgradePolicy/blueGreen/canary":      "upgradePolicy: {blueGreen: {canary: [{percent: 10, hold: 30s}]}}",
+		"/spec/upgradePolicy/blueGreen/maxP99Ratio": "upgradePolicy: {blueGreen: {maxP99Ratio: 2}}",
+		"/spec/upgradePolicy/blueGreen/minSample":   "upgradePolicy: {blueGreen: {minSample: 100}}",
+	} {
+		_, err := s.put("kind: ScaleSet\nname: later\nspec:\n  image: w:1.0.0\n  "+line+"\n", client.ApplyOptions{})
+		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
+	}
+	for field, spec := range map[string]string{
+		"/spec/protocol":        "protocol: tcp, backend: later",
+		"/spec/backendProtocol": "backendProtocol: h2c, backend: later",
+		"/spec/affinity":        "affinity: {cookie: a}, backend: later",
+		"/spec/accessLog":       "accessLog: {file: /tmp/log}, backend: later",
+		"/spec/tls":             "tls: {certificates: []}, backend: later",
+	} {
+		_, err := s.put("kind: LoadBalancer\nname: later\nspec: {listen: '127.0.0.1:0', "+spec+"}\n", client.ApplyOptions{})
+		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
+	}
+	_, errs, code := s.drover("get", "queues")
+	if code == 0 || !strings.Contains(errs, "not yet supported") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	for _, kind := range []string{resource.KindScaleSet, resource.KindLoadBalancer} {
+		if _, err := s.client.Get(s.ctx(), kind, "later"); !resource.IsCode(err, resource.CodeNotFound) {
+			t.Errorf("a refused %s is there: %v", kind, err)
+		}
+	}
+}
