@@ -7,11 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/droverhq/drover/internal/resource"
 )
+
+// lockWait is how long a process that was killed may take to be gone: its
+// successor is often started at once.
+const lockWait = time.Second
 
 // lock takes the folder for this process; one that another process has is an
 // error with resource.CodeInUse. The kernel frees it when the process
@@ -22,6 +27,10 @@ func lock(dir string) (*os.File, error) {
 		return nil, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for limit := time.Now().Add(lockWait); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(limit); {
+		time.Sleep(lockWait / 50)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = resource.Errorf(resource.CodeInUse, "%s is in use by the process with pid %s", dir, holder(f))
 	}
