@@ -264,5 +264,6 @@ func report(to *resource.InstanceStatus, s resource.InstanceStatus) {
 	to.Address, to.PID, to.StartedAt = s.Address, s.PID, s.StartedAt
 	to.Restarts, to.Crashes, to.LastExit = s.Restarts, s.Crashes, s.LastExit
 	to.Reimaged, to.NextStart, to.GraceSince = s.Reimaged, s.NextStart, s.GraceSince
+	to.HasData = s.HasData
 	to.Conditions = s.Conditions
 }
