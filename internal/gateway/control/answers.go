@@ -33,18 +33,6 @@ type Figures struct {
 	ByVersion   map[string]resource.Counters
 }
 
-// Balancer is what the gateway says of one load balancer.
-type Balancer struct {
-	Name        string
-	Address     string
-	Connections int
-	// Refused counts connections over a client's limit.
-	Refused  uint64
-	Queued   int
-	Up       []string
-	Counters resource.Counters
-}
-
 // answers holds the gateway's last facts, and what was confirmed, for those who ask.
 type answers struct {
 	mu sync.Mutex
@@ -57,7 +45,6 @@ type answers struct {
 	lastUp    map[string][]string
 
 	changed chan struct{}
-	probes  chan struct{}
 	notify  func(instance string)
 }
 
@@ -65,7 +52,6 @@ func newAnswers() *answers {
 	return &answers{
 		instances: map[string]wire.InstanceFacts{},
 		changed:   make(chan struct{}, 1),
-		probes:    make(chan struct{}, 1),
 	}
 }
 
@@ -105,25 +91,6 @@ func (a *answers) Figures(set string) (Figures, bool) {
 	return f, true
 }
 
-// AllFigures are the counters of every set; nil while the gateway does not answer.
-func (a *answers) AllFigures() map[string]Figures {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.connected || a.facts.Incarnation == "" {
-		return nil
-	}
-	all := map[string]Figures{}
-	for _, v := range a.facts.Figures {
-		f, ok := all[v.Set]
-		if !ok {
-			f = Figures{Incarnation: a.facts.Incarnation, ByVersion: map[string]resource.Counters{}}
-			all[v.Set] = f
-		}
-		f.ByVersion[v.Version] = v.Counters
-	}
-	return all
-}
-
 // Probe is the last outcome of the set's health check of an instance; false:
 // none yet. It stays known while a gateway is being replaced.
 func (a *answers) Probe(instance string) (ProbeResult, bool) {
@@ -144,26 +111,9 @@ func (a *answers) InFlight(instance string) (int, bool) {
 	return f.InFlight, ok && a.connected
 }
 
-// Balancers are what the gateway says of its load balancers; nil while it does not answer.
-func (a *answers) Balancers() []Balancer {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.connected {
-		return nil
-	}
-	list := make([]Balancer, len(a.facts.Balancers))
-	for i, b := range a.facts.Balancers {
-		list[i] = Balancer(b)
-	}
-	return list
-}
-
 // Changed signals that an answer of Applied, Drain or Figures may differ. It
 // holds one signal and is meant for one reader.
 func (a *answers) Changed() <-chan struct{} { return a.changed }
-
-// ProbesChanged signals that an answer of Probe may differ; for one reader.
-func (a *answers) ProbesChanged() <-chan struct{} { return a.probes }
 
 // OnProbe sets what is called, without a lock held, for each instance whose
 // answer of Probe changed. It must return at once, and be set before Run.
@@ -215,10 +165,6 @@ func (a *answers) update(f wire.Facts) {
 	}
 	a.mu.Unlock()
 	signal(a.changed)
-	if len(probed) == 0 {
-		return
-	}
-	signal(a.probes)
 	if a.notify != nil {
 		for _, name := range probed {
 			a.notify(name)
