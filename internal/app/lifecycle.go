@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // stack unwinds what was started, the last first. Each cleanup is pushed the
@@ -37,7 +36,6 @@ func (s *stack) unwind(ctx context.Context) error {
 // group runs components that only end when they are told to. The first that
 // returns otherwise is the group's failure.
 type group struct {
-	wg     sync.WaitGroup
 	failed chan error // buffered: the first failure
 }
 
@@ -47,13 +45,13 @@ func newGroup() *group { return &group{failed: make(chan error, 1)} }
 func (g *group) start(name string, run func(context.Context) error) func(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	g.wg.Go(func() {
+	go func() { // who stops it waits for it
 		defer close(done)
 		err := run(ctx)
 		if ctx.Err() == nil {
 			g.fail(name, err)
 		}
-	})
+	}()
 	return func(limit context.Context) error {
 		cancel()
 		select {

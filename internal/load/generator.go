@@ -196,7 +196,7 @@ func (c *connection) answer() (int, string, error) {
 	return resp.StatusCode, resp.Header.Get(VersionHeader), nil
 }
 
-// Failed says whether an outcome is a failed request: no complete answer, or one
+// failed says whether an outcome is a failed request: no complete answer, or one
 // that the gateway made itself because it had no instance to ask.
 func failed(status int, err error) bool {
 	if err != nil {
@@ -217,7 +217,7 @@ func describe(o outcome) string {
 	return text + strings.TrimSpace(fmt.Sprint("status ", o.status))
 }
 
-// Refused says whether an outcome's error is a refused connection.
+// refused says whether an outcome's error is a refused connection.
 func refused(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
