@@ -117,6 +117,9 @@ func (a *App) run(name string, f func(context.Context) error) (stop func(context
 }
 
 func (a *App) openStore(ctx context.Context) error {
+	if err := restored(a.o.Data); err != nil {
+		return err
+	}
 	if err := makeFolders(a.o.Data, a.root); err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (a *App) openStore(ctx context.Context) error {
 		a.log.Warn("the store was damaged", "report", r.String())
 	}
 	a.run("store", s.Run)
-	return nil
+	return removeBackups(a.o.Data)
 }
 
 func (a *App) openIdentity(ctx context.Context) error {

@@ -218,6 +218,23 @@ func TestBackupAndRestore(t *testing.T) {
 	wantVersion(t, address(t, clientOf(t, copied)), "1.0.0")
 }
 
+// A killed restore leaves a folder that no server takes and that the next restore clears.
+func TestAnInterruptedRestoreBeginsAnew(t *testing.T) {
+	data := dataFolder(t)
+	must(t, os.MkdirAll(filepath.Join(data, dirRegistry), 0o711))
+	must(t, os.WriteFile(filepath.Join(data, restoreMark), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(data, backupDocuments), []byte("half"), 0o600))
+	if err := newApp(t, data).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("a server starts on it: %v", err)
+	}
+	if err := empty(data); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(data); err != nil || len(entries) > 0 {
+		t.Errorf("left %v %v", entries, err)
+	}
+}
+
 func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup.tar")
 	must(t, os.WriteFile(file, []byte("garbage"), 0o600))

@@ -19,7 +19,7 @@ const backupDocuments = "documents.db"
 // The documents come first: what is pushed meanwhile is found in the gallery by the
 // restored server, which makes its documents again.
 func (a *App) backup(ctx context.Context, w io.Writer) error {
-	dir, err := os.MkdirTemp(filepath.Join(a.o.Data, dirRun), "backup-")
+	dir, err := os.MkdirTemp(filepath.Join(a.o.Data, dirRun), backupPrefix)
 	if err != nil {
 		return fmt.Errorf("make a folder for the copy of the documents: %w", err)
 	}
@@ -41,6 +41,17 @@ func (a *App) backup(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("finish the backup: %w", err)
 	}
 	return nil
+}
+
+const backupPrefix = "backup-"
+
+// removeBackups removes the copies that a killed server was about to send.
+func removeBackups(data string) error {
+	left, err := filepath.Glob(filepath.Join(data, dirRun, backupPrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 func addTree(ctx context.Context, t *tar.Writer, data, top string) error {
@@ -102,6 +113,10 @@ func Restore(ctx context.Context, data, file string) (err error) {
 	if err := makeFolders(data, os.Geteuid() == 0); err != nil {
 		return err
 	}
+	// A crash leaves the mark, and no server starts on half of a backup.
+	if err := os.WriteFile(filepath.Join(data, restoreMark), nil, 0o600); err != nil {
+		return fmt.Errorf("mark the data folder: %w", err)
+	}
 	root, err := os.OpenRoot(data)
 	if err != nil {
 		return fmt.Errorf("open the data folder: %w", err)
@@ -112,10 +127,32 @@ func Restore(ctx context.Context, data, file string) (err error) {
 			err = errors.Join(err, clear(data))
 		}
 	}()
-	return extract(ctx, root, tar.NewReader(f))
+	if err := extract(ctx, root, tar.NewReader(f)); err != nil {
+		return err
+	}
+	if err := root.Remove(restoreMark); err != nil {
+		return fmt.Errorf("take the mark off the data folder: %w", err)
+	}
+	return syncFolders(root)
 }
 
+// restoreMark is there while a restore is not complete.
+const restoreMark = "restoring"
+
+// restored refuses a folder whose restore was interrupted.
+func restored(data string) error {
+	if _, err := os.Stat(filepath.Join(data, restoreMark)); err == nil {
+		return fmt.Errorf("a restore into %s was interrupted: restore again, it begins anew", data)
+	}
+	return nil
+}
+
+// empty says whether a restore may go into the folder: nothing is in it, or what
+// an interrupted restore left, which is removed.
 func empty(data string) error {
+	if restored(data) != nil {
+		return clear(data)
+	}
 	entries, err := os.ReadDir(data)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look into the data folder: %w", err)

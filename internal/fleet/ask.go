@@ -52,7 +52,7 @@ func mayAsk(r resource.Rollout, action string) error {
 		return phaseError(r, action, "it has ended")
 	case s.Phase == resource.RolloutRollingBack:
 		return phaseError(r, action, "it is going back already")
-	case action == askRollback && rollback, action == askCancel && rollback:
+	case rollback && action != askResume:
 		return phaseError(r, action, "it is a rollback itself; start a rollout to the version that you want")
 	case action == askRollback:
 		return nil

@@ -106,6 +106,9 @@ func (f *Fleet) sets(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// conflictWait keeps a conflict that lasts from spinning.
+const conflictWait = 20 * time.Millisecond
+
 // reconcile decides once and writes the plan. A conflict means that somebody wrote
 // the set or the rollout meanwhile, and the loop comes again for that change.
 func (f *Fleet) reconcile(ctx context.Context, name string) (time.Duration, error) {
@@ -119,7 +122,7 @@ func (f *Fleet) reconcile(ctx context.Context, name string) (time.Duration, erro
 	plan := Decide(view)
 	err = f.write(ctx, view, plan)
 	if errors.Is(err, store.ErrConflict) {
-		return time.Millisecond, nil
+		return conflictWait, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write the next step of scale set %s: %w", name, err)

@@ -43,11 +43,7 @@ func Run(ctx context.Context, o Options) error {
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)
 
-	var s wire.Stop
-	select {
-	case <-ctx.Done():
-	case s = <-p.stop:
-	}
+	s := p.await(ctx)
 	o.Logger.Info("The gateway stops", "handover", s.Handover)
 	finish := p.state.close(s.Handover)
 	p.release()
@@ -60,6 +56,36 @@ func Run(ctx context.Context, o Options) error {
 	p.closeConns()
 	p.serving.Wait()
 	return nil
+}
+
+// attachWait is how long a new gateway waits for a control process. One that was
+// killed while it started a gateway leaves it to the next; if there is none, or the
+// next has started another, nobody would ever end this one.
+const attachWait = time.Minute
+
+// await blocks until the gateway is to end.
+func (p *process) await(ctx context.Context) wire.Stop {
+	t := time.NewTimer(attachWait)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return wire.Stop{}
+		case s := <-p.stop:
+			return s
+		case <-t.C:
+			if !p.attached() {
+				p.o.Logger.Warn("No control process has come for this gateway", "waited", attachWait)
+				return wire.Stop{}
+			}
+		}
+	}
+}
+
+func (p *process) attached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch > 0
 }
 
 // process is the gateway's end of the private socket.
