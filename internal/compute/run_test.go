@@ -84,8 +84,10 @@ func newSite(t testing.TB) *site {
 	s.store, err = store.Open(t.Context(), store.Options{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { s.stop(); must(t, s.store.Close()) })
-	// Ports of this test's own: others run at the same time.
-	s.ports = compute.Range{First: 10000 + os.Getpid()%400*100, Last: 10000 + os.Getpid()%400*100 + 99}
+	// Ports of this test's own, since others run at the same time, and below those
+	// that the system gives to outgoing connections.
+	s.ports.First = 10000 + os.Getpid()%200*100
+	s.ports.Last = s.ports.First + 99
 	set := resource.ScaleSet{Meta: resource.Meta{Kind: resource.KindScaleSet, Name: "web"}, Spec: resource.DefaultScaleSetSpec()}
 	set.Spec.Image = "web:1.0.0"
 	s.update(func(tx *store.Tx) error { _, err := store.PutAs(tx, set); return err })
