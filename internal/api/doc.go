@@ -9,7 +9,7 @@
 //     open. /v2/ is the gallery's, which authenticates as OCI clients expect.
 //   - A 2xx to a write means that it is on disk: the answer follows the store's
 //     commit.
-//   - One table (problem.go) maps codes to statuses. What carries no code is
+//   - One table (resource.Code) maps codes to statuses. What carries no code is
 //     logged whole under an id and shown as "internal" with that id.
 //   - Bodies, headers, waits and streams have limits. A watcher that does not
 //     read is cut off; one that fell too far behind is told to list again (410).

@@ -34,68 +34,13 @@ func (p *Problem) Error() string             { return p.Detail }
 func (p *Problem) GetStatus() int            { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-type meaning struct {
-	status int
-	title  string
-}
-
-// meaningOf is the table of codes. What is not in it is internal.
-func meaningOf(c resource.Code) meaning {
-	switch c {
-	case resource.CodeInvalid:
-		return meaning{http.StatusBadRequest, "The request is not valid"}
-	case resource.CodeUnsupported:
-		return meaning{http.StatusBadRequest, "Not yet supported"}
-	case resource.CodeUnauthenticated:
-		return meaning{http.StatusUnauthorized, "A valid token is needed"}
-	case resource.CodeForbidden:
-		return meaning{http.StatusForbidden, "The token does not allow this"}
-	case resource.CodeNotFound:
-		return meaning{http.StatusNotFound, "Not found"}
-	case resource.CodeImageNotFound:
-		return meaning{http.StatusNotFound, "There is no such image version"}
-	case resource.CodeMethodNotAllowed:
-		return meaning{http.StatusMethodNotAllowed, "The method does not fit the path"}
-	case resource.CodeConflict:
-		return meaning{http.StatusConflict, "In conflict with the present state"}
-	case resource.CodeAlreadyExists:
-		return meaning{http.StatusConflict, "It exists already"}
-	case resource.CodeRolloutInProgress:
-		return meaning{http.StatusConflict, "A rollout is running"}
-	case resource.CodeModelKnownBad:
-		return meaning{http.StatusConflict, "The model is known to be bad"}
-	case resource.CodeNotRollbackable:
-		return meaning{http.StatusConflict, "This rollout cannot be rolled back"}
-	case resource.CodeInvalidPhase:
-		return meaning{http.StatusConflict, "The rollout's phase does not allow this"}
-	case resource.CodeVersionImmutable:
-		return meaning{http.StatusConflict, "Versions never change"}
-	case resource.CodeInUse:
-		return meaning{http.StatusConflict, "It is in use"}
-	case resource.CodeGone:
-		return meaning{http.StatusGone, "Too far behind: list again"}
-	case resource.CodeRevisionConflict:
-		return meaning{http.StatusPreconditionFailed, "The document has changed"}
-	case resource.CodeTooLarge:
-		return meaning{http.StatusRequestEntityTooLarge, "The request is too large"}
-	case resource.CodeTooManyRequests:
-		return meaning{http.StatusTooManyRequests, "Too many requests"}
-	case resource.CodeUnavailable:
-		return meaning{http.StatusServiceUnavailable, "Not available at the moment"}
-	case resource.CodeInsufficientStorage:
-		return meaning{http.StatusInsufficientStorage, "No disk space is left"}
-	}
-	return meaning{http.StatusInternalServerError, "Internal error"}
-}
-
 func newProblem(e *resource.Error) *Problem {
-	m := meaningOf(e.Code)
 	code := e.Code
-	if m.status == http.StatusInternalServerError {
-		code = resource.CodeInternal
+	if code.Status() == http.StatusInternalServerError {
+		code = resource.CodeInternal // also one that the table does not have
 	}
 	return &Problem{
-		Type: "urn:drover:problem:" + string(code), Title: m.title, Status: m.status,
+		Type: "urn:drover:problem:" + string(code), Title: code.Title(), Status: code.Status(),
 		Detail: e.Detail, Code: code, Errors: e.Fields,
 	}
 }
@@ -127,7 +72,7 @@ func codedError(ctx context.Context, err error) *resource.Error {
 	case errors.Is(err, store.ErrTooOld):
 		return resource.Errorf(resource.CodeGone, "the changes after that revision are no longer kept: list again and watch from there")
 	}
-	if e, ok := errors.AsType[*resource.Error](err); ok && meaningOf(e.Code).status != http.StatusInternalServerError {
+	if e, ok := errors.AsType[*resource.Error](err); ok && e.Code.Status() != http.StatusInternalServerError {
 		return e
 	}
 	switch {

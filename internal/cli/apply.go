@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/droverhq/drover/internal/client"
+	"github.com/droverhq/drover/internal/client/manifest"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -24,7 +25,8 @@ func (c *cli) applyCommand() *cobra.Command {
 		Short: "Create or change documents: all of them or none",
 		Long: `Create or change the documents in files: all of them or none. Every document is checked
 by the server before any is written; whatever is wrong is printed with its file and line.
-A folder means its *.yaml, *.yml and *.json files, "-" standard input.`,
+A folder means its *.yaml, *.yml and *.json files, "-" standard input. With -o json the
+outcome is an array: what was done to each document, what changed in it, and warnings.`,
 		Example: `  drover apply -f hello.yaml
   drover apply -f deploy/ --dry-run`,
 		RunE: c.run(func(ctx context.Context, cl *client.Client, _ []string) error {
@@ -34,7 +36,7 @@ A folder means its *.yaml, *.yml and *.json files, "-" standard input.`,
 	addFiles(cmd, &o.files)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check, and say what would change; write nothing")
 	cmd.Flags().BoolVar(&o.force, "force", false, "also to models that are known to be bad, which forgets that")
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
 // addFiles gives a command the flag -f.
@@ -51,9 +53,18 @@ func (c *cli) apply(ctx context.Context, cl *client.Client, o applyOptions) erro
 	}
 	outcomes, err := cl.Apply(ctx, texts(documents), client.ApplyOptions{DryRun: o.dryRun, Force: o.force})
 	if err != nil {
-		return c.refused(documents, err)
+		return manifest.Locate(documents, err)
 	}
-	for _, outcome := range inOrder(outcomes) {
+	outcomes = inOrder(outcomes)
+	return c.print(outcomes, func() error {
+		c.sayApplied(ctx, cl, o, outcomes)
+		return nil
+	})
+}
+
+// sayApplied prints a line for each document, and what people want to know beside.
+func (c *cli) sayApplied(ctx context.Context, cl *client.Client, o applyOptions, outcomes []client.Outcome) {
+	for _, outcome := range outcomes {
 		line := fmt.Sprintf("%s/%s %s", strings.ToLower(outcome.Kind), outcome.Name, done(outcome.Action))
 		if o.dryRun {
 			line += " (dry run)"
@@ -64,7 +75,6 @@ func (c *cli) apply(ctx context.Context, cl *client.Client, o applyOptions) erro
 		}
 		c.sayRollout(ctx, cl, outcome, o.dryRun)
 	}
-	return nil
 }
 
 // inOrder sorts by kind, in the order in which the server wrote them.

@@ -15,6 +15,17 @@ import (
 	"github.com/droverhq/drover/internal/client"
 )
 
+// backedUp and restored are the results for programs.
+type (
+	backedUp struct {
+		File  string `json:"file"`
+		Bytes int64  `json:"bytes"`
+	}
+	restored struct {
+		Data string `json:"data"`
+	}
+)
+
 func (c *cli) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
@@ -29,11 +40,10 @@ once the new backup is whole and on disk.`,
 			if err != nil {
 				return fmt.Errorf("back up to %s: %w", args[0], err)
 			}
-			fmt.Fprintf(c.Stdout, "%s: %s, verified\n", args[0], sizeText(size))
-			return nil
+			return c.tell(backedUp{args[0], size}, "%s: %s, verified", args[0], sizeText(size))
 		}),
 	}
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
 // backup downloads beside the target, verifies, and only then takes its name.
@@ -103,10 +113,9 @@ up what the backup describes; the data disks of instances are not in a backup.`,
 			if err := c.local.Restore(cmd.Context(), data, args[0]); err != nil {
 				return fmt.Errorf("restore %s into %s: %w", args[0], data, err)
 			}
-			fmt.Fprintf(c.Stdout, "Restored into %s. Start it with `drover up --data %s`.\n", data, data)
-			return nil
+			return c.tell(restored{data}, "Restored into %s. Start it with `drover up --data %s`.", data, data)
 		},
 	}
 	cmd.Flags().StringVar(&c.conn.data, "data", "", "data `folder` to fill (DROVER_DATA; else "+client.DefaultData()+")")
-	return cmd
+	return c.formats(cmd)
 }

@@ -22,8 +22,10 @@ const recentRollouts = 5
 
 func (c *cli) describeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "describe KIND NAME",
-		Short:             "Tell everything about one document, with what belongs to it",
+		Use:   "describe KIND NAME",
+		Short: "Tell everything about one document, with what belongs to it",
+		Long: `Tell everything about one document, with what belongs to it. With -o json the result is
+{"document","instances","rollouts"}, the last two for a scale set.`,
 		Example:           "  drover describe scaleset hello\n  drover describe instance hello_3",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: c.completeKindName,
@@ -36,14 +38,47 @@ func (c *cli) describeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.describe(ctx, cl, d)
+			all := description{Document: d}
+			if kind.Name == resource.KindScaleSet {
+				if err := all.addSet(ctx, cl); err != nil {
+					return err
+				}
+			}
+			return c.print(all, func() error { return all.print(c.Stdout, time.Now()) })
 		}),
 	}
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
-func (c *cli) describe(ctx context.Context, cl *client.Client, d resource.Document) error {
-	if err := describeMeta(c.Stdout, d); err != nil {
+// description is a document with what belongs to it.
+type description struct {
+	Document  resource.Document   `json:"document"`
+	Instances []resource.Document `json:"instances,omitempty"`
+	Rollouts  []resource.Document `json:"rollouts,omitempty"` // the last ones, the newest first
+}
+
+// addSet adds a set's instances and its last rollouts.
+func (x *description) addSet(ctx context.Context, cl *client.Client) error {
+	of := client.Filter{Set: x.Document.Name}
+	instances, err := cl.List(ctx, resource.KindInstance, of)
+	if err != nil {
+		return err
+	}
+	sortByName(instances.Items)
+	rollouts, err := cl.List(ctx, resource.KindRollout, of)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(rollouts.Items, func(a, b resource.Document) int {
+		return rolloutNumber(b.Name) - rolloutNumber(a.Name)
+	})
+	x.Instances, x.Rollouts = instances.Items, rollouts.Items[:min(recentRollouts, len(rollouts.Items))]
+	return nil
+}
+
+func (x description) print(w io.Writer, now time.Time) error {
+	d := x.Document
+	if err := describeMeta(w, d); err != nil {
 		return err
 	}
 	if d.Kind == resource.KindRollout {
@@ -51,25 +86,28 @@ func (c *cli) describe(ctx context.Context, cl *client.Client, d resource.Docume
 		if err != nil {
 			return err
 		}
-		return printRollout(c.Stdout, ro, time.Now())
+		return printRollout(w, ro, now)
 	}
-	if err := describeBlock(c.Stdout, "Spec", d.Spec); err != nil {
+	if err := describeBlock(w, "Spec", d.Spec); err != nil {
 		return err
 	}
 	status, conditions, err := splitConditions(d.Status)
 	if err != nil {
 		return fmt.Errorf("decode status of %s %s: %w", d.Kind, d.Name, err)
 	}
-	if err := describeBlock(c.Stdout, "Status", status); err != nil {
+	if err := describeBlock(w, "Status", status); err != nil {
 		return err
 	}
-	if err := describeConditions(c.Stdout, conditions, time.Now()); err != nil {
+	if err := describeConditions(w, conditions, now); err != nil {
 		return err
 	}
-	if d.Kind == resource.KindScaleSet {
-		return c.describeSet(ctx, cl, d.Name)
+	if d.Kind != resource.KindScaleSet {
+		return nil
 	}
-	return nil
+	if err := related(w, "Instances", resource.KindInstance, x.Instances); err != nil {
+		return err
+	}
+	return related(w, "Recent rollouts", resource.KindRollout, x.Rollouts)
 }
 
 func describeMeta(w io.Writer, d resource.Document) error {
@@ -144,31 +182,11 @@ func describeConditions(w io.Writer, conditions []resource.Condition, now time.T
 	return t.flush()
 }
 
-// describeSet adds a set's instances and its last rollouts.
-func (c *cli) describeSet(ctx context.Context, cl *client.Client, set string) error {
-	instances, err := cl.List(ctx, resource.KindInstance, client.Filter{Set: set})
-	if err != nil {
-		return err
-	}
-	sortByName(instances.Items)
-	if err := c.related("Instances", resource.KindInstance, instances.Items); err != nil {
-		return err
-	}
-	rollouts, err := cl.List(ctx, resource.KindRollout, client.Filter{Set: set})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(rollouts.Items, func(a, b resource.Document) int {
-		return rolloutNumber(b.Name) - rolloutNumber(a.Name)
-	})
-	return c.related("Recent rollouts", resource.KindRollout, rollouts.Items[:min(recentRollouts, len(rollouts.Items))])
-}
-
-func (c *cli) related(title, kind string, items []resource.Document) error {
+func related(w io.Writer, title, kind string, items []resource.Document) error {
 	if len(items) == 0 {
-		fmt.Fprintf(c.Stdout, "\n%s: none\n", title)
+		fmt.Fprintf(w, "\n%s: none\n", title)
 		return nil
 	}
-	fmt.Fprintf(c.Stdout, "\n%s:\n", title)
-	return printList(c.Stdout, formatTable, resource.Kind{Name: kind}, items)
+	fmt.Fprintf(w, "\n%s:\n", title)
+	return printRows(w, kind, items)
 }

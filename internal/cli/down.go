@@ -12,6 +12,13 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
+// downed is what a down has stopped, for programs.
+type downed struct {
+	Instances []string `json:"instances"`
+	Gateway   bool     `json:"gateway"`
+	Server    bool     `json:"server"`
+}
+
 func (c *cli) downCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
@@ -23,7 +30,7 @@ starts the instances again. It works without a running server, too.`,
 			return c.down(cmd.Context())
 		},
 	}
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
 func (c *cli) down(ctx context.Context) error {
@@ -43,11 +50,9 @@ func (c *cli) down(ctx context.Context) error {
 		return err
 	}
 	if len(stopped.Instances) == 0 && !stopped.Gateway {
-		fmt.Fprintf(c.Stdout, "Nothing is running from %s.\n", c.dataDir())
-		return nil
+		return c.tell(downed{Instances: []string{}}, "Nothing is running from %s.", c.dataDir())
 	}
-	fmt.Fprintf(c.Stdout, "Stopped: %s.\n", stopped)
-	return nil
+	return c.tell(downed{Instances: append([]string{}, stopped.Instances...), Gateway: stopped.Gateway}, "Stopped: %s.", stopped)
 }
 
 // downServer asks a running server, and says what there was to stop.
@@ -68,8 +73,7 @@ func (c *cli) downServer(ctx context.Context, o client.Options) error {
 	if err := cl.Down(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "Stopped: %s, the gateway and the server.\n", Running{Instances: names})
-	return nil
+	return c.tell(downed{names, true, true}, "Stopped: %s, the gateway and the server.", Running{Instances: names})
 }
 
 // firstOf joins at most n of the names.

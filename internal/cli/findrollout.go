@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"slices"
 	"time"
 
@@ -82,22 +83,19 @@ func rolloutNumber(name string) int {
 }
 
 func (c *cli) rolloutHistoryCommand() *cobra.Command {
-	var f format
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:               "history SET",
 		Short:             "List a set's rollouts, the newest first",
 		Example:           "  drover rollout history hello",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeNames(resource.KindScaleSet),
 		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
-			return c.history(ctx, cl, f, args[0])
+			return c.history(ctx, cl, args[0])
 		}),
 	}
-	addFormat(cmd, &f)
-	return cmd
 }
 
-func (c *cli) history(ctx context.Context, cl *client.Client, f format, set string) error {
+func (c *cli) history(ctx context.Context, cl *client.Client, set string) error {
 	all, err := rolloutsOf(ctx, cl, set)
 	if err != nil {
 		return err
@@ -108,11 +106,11 @@ func (c *cli) history(ctx context.Context, cl *client.Client, f format, set stri
 		}
 	}
 	slices.Reverse(all)
-	if f != formatTable {
-		return printValue(c.Stdout, f, all)
-	}
-	t := newTable(c.Stdout, "NAME", "STRATEGY", "FROM", "TO", "PHASE", "STARTED", "TOOK", "REASON")
-	now := time.Now()
+	return c.print(all, func() error { return printHistory(c.Stdout, all, time.Now()) })
+}
+
+func printHistory(w io.Writer, all []resource.Rollout, now time.Time) error {
+	t := newTable(w, "NAME", "STRATEGY", "FROM", "TO", "PHASE", "STARTED", "TOOK", "REASON")
 	for _, ro := range all {
 		started := ""
 		if ro.Status.StartedAt != nil {

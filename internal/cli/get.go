@@ -13,7 +13,6 @@ import (
 )
 
 type getOptions struct {
-	format format
 	watch  bool
 	labels []string
 	set    string
@@ -36,11 +35,10 @@ with --watch every document and then every change is one line.`,
 			return c.get(ctx, cl, o, args)
 		}),
 	}
-	addFormat(cmd, &o.format)
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on with the changes until Ctrl-C")
 	cmd.Flags().StringArrayVarP(&o.labels, "label", "l", nil, "only documents with this `KEY=VALUE` (repeatable: with all of them)")
 	cmd.Flags().StringVar(&o.set, "set", "", "only what belongs to this scale `set` (or image)")
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
 func (c *cli) get(ctx context.Context, cl *client.Client, o getOptions, args []string) error {
@@ -70,8 +68,8 @@ func (c *cli) get(ctx context.Context, cl *client.Client, o getOptions, args []s
 	}
 	// From the document's own revision a watch repeats what is older than now, but misses nothing.
 	list := client.List{Items: []resource.Document{d}, Revision: d.Revision}
-	if !o.watch && o.format != formatTable {
-		return printValue(c.Stdout, o.format, d)
+	if !o.watch && c.format != formatTable {
+		return printValue(c.Stdout, c.format, d)
 	}
 	return c.show(ctx, cl, o, kind, filter, list)
 }
@@ -79,13 +77,13 @@ func (c *cli) get(ctx context.Context, cl *client.Client, o getOptions, args []s
 // show prints a list and, if asked to, what changes in it.
 func (c *cli) show(ctx context.Context, cl *client.Client, o getOptions, kind resource.Kind, f client.Filter, list client.List) error {
 	if !o.watch {
-		return printList(c.Stdout, o.format, kind, list.Items)
+		return c.printList(kind.Name, list.Items)
 	}
-	rows := rowPrinter{w: c.Stdout, format: o.format, columns: columnsOf(kind.Name)}
+	rows := rowPrinter{w: c.Stdout, format: c.format, columns: columnsOf(kind.Name)}
 	if err := rows.begin(list.Items); err != nil {
 		return err
 	}
-	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, Filter: f, From: list, Interrupted: interrupted(c.Stderr)}) {
+	for change, err := range cl.Watch(ctx, client.WatchOptions{Kind: kind.Name, Filter: f, From: list, Interrupted: interrupted(c.notes())}) {
 		if err == nil {
 			err = rows.change(change)
 		}
@@ -96,14 +94,16 @@ func (c *cli) show(ctx context.Context, cl *client.Client, o getOptions, kind re
 	return nil
 }
 
-func printList(w io.Writer, f format, kind resource.Kind, items []resource.Document) error {
-	if f != formatTable {
-		if items == nil {
-			items = []resource.Document{} // an array, also when there is none
-		}
-		return printValue(w, f, items)
+// printList prints documents of one kind.
+func (c *cli) printList(kind string, items []resource.Document) error {
+	if items == nil {
+		items = []resource.Document{} // an array, also when there is none
 	}
-	columns := columnsOf(kind.Name)
+	return c.print(items, func() error { return printRows(c.Stdout, kind, items) })
+}
+
+func printRows(w io.Writer, kind string, items []resource.Document) error {
+	columns := columnsOf(kind)
 	t := newTable(w, columns.header...)
 	now := time.Now()
 	for _, d := range items {

@@ -16,9 +16,9 @@ import (
 )
 
 func (c *cli) imageCommand() *cobra.Command {
-	return c.connects(group("image", "Put programs into the gallery, and see what is there", `  drover image push hello:1.0.0 ./hello --entrypoint "./server"
+	return c.connects(c.formats(group("image", "Put programs into the gallery, and see what is there", `  drover image push hello:1.0.0 ./hello --entrypoint "./server"
   drover image list hello`,
-		c.imagePushCommand(), c.imageListCommand()))
+		c.imagePushCommand(), c.imageListCommand())))
 }
 
 type pushOptions struct {
@@ -33,7 +33,7 @@ func (c *cli) imagePushCommand() *cobra.Command {
 		Short: "Push a folder as an image version; no container engine is needed",
 		Long: `Make an image of a folder and push it. The same folder gives the same digest on every
 machine. Other content for a version that exists is refused. The digest is printed on
-standard output.`,
+standard output, with -o json as {"image":"NAME:VERSION","digest":"sha256:…"}.`,
 		Example: `  drover image push hello:1.0.0 ./hello --entrypoint "./server"
   drover image push shop/web:2.1.0 ./build --entrypoint "python3 app.py" --env MODE=fast`,
 		Args: cobra.ExactArgs(2),
@@ -73,8 +73,7 @@ func (c *cli) push(ctx context.Context, cl *client.Client, ref, folder string, o
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "%s %s\n", ref, digest)
-	return nil
+	return c.tell(resource.Reference{Image: ref, Digest: digest.String()}, "%s %s", ref, digest)
 }
 
 func (o pushOptions) build(folder string) (imagepush.Options, error) {
@@ -120,22 +119,19 @@ func (c *cli) pushProgress(ref string) (report func(done, total int64), stop fun
 }
 
 func (c *cli) imageListCommand() *cobra.Command {
-	var f format
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:               "list [NAME]",
 		Short:             "List image versions, the newest first",
 		Example:           "  drover image list\n  drover image list hello -o json",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: c.completeNames(resource.KindImage),
 		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
-			return c.listVersions(ctx, cl, f, strings.Join(args, ""))
+			return c.listVersions(ctx, cl, strings.Join(args, ""))
 		}),
 	}
-	addFormat(cmd, &f)
-	return cmd
 }
 
-func (c *cli) listVersions(ctx context.Context, cl *client.Client, f format, image string) error {
+func (c *cli) listVersions(ctx context.Context, cl *client.Client, image string) error {
 	list, err := cl.List(ctx, resource.KindImageVersion, client.Filter{Set: image})
 	if err != nil {
 		return err
@@ -146,7 +142,7 @@ func (c *cli) listVersions(ctx context.Context, cl *client.Client, f format, ima
 		}
 	}
 	slices.SortStableFunc(list.Items, compareVersions)
-	return printList(c.Stdout, f, resource.Kind{Name: resource.KindImageVersion}, list.Items)
+	return c.printList(resource.KindImageVersion, list.Items)
 }
 
 // compareVersions orders by image, then the newest version first.

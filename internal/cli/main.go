@@ -41,7 +41,7 @@ func Main(local Local) int {
 
 // Run runs one command until it is done or ctx ends, and returns the exit code.
 func Run(ctx context.Context, env Env, local Local, args []string) int {
-	c := &cli{Env: env, local: local}
+	c := &cli{Env: env, local: local, format: formatTable}
 	root := c.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
@@ -56,6 +56,8 @@ type cli struct {
 	Env
 	local Local
 	conn  connection
+	// format is how results and errors are printed.
+	format format
 }
 
 // usageError is a command line that cannot be meant.
@@ -78,13 +80,17 @@ func (c *cli) finish(cmd *cobra.Command, err error) int {
 	if code, ok := errors.AsType[exit](err); ok {
 		return int(code)
 	}
-	if usage, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(c.Stderr, "drover: %s; see `%s --help`\n", oneLine(usage.Error()), cmd.CommandPath())
-		return exitUsage
+	_, wrongUsage := errors.AsType[usageError](err)
+	switch {
+	case c.format != formatTable:
+		_ = printValue(c.Stderr, c.format, problemOf(err)) // the exit code says it, too
+	case wrongUsage:
+		fmt.Fprintf(c.Stderr, "drover: %s; see `%s --help`\n", oneLine(err.Error()), cmd.CommandPath())
+	default:
+		explain(c.Stderr, err)
 	}
-	fmt.Fprintf(c.Stderr, "drover: %s\n", oneLine(err.Error()))
-	if cmd.Name() == "diff" {
-		return exitUsage // 1 says different
+	if wrongUsage || cmd.Name() == "diff" { // 1 says different there
+		return exitUsage
 	}
 	return exitFailed
 }

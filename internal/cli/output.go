@@ -33,12 +33,38 @@ func (f *format) Set(s string) error {
 	return fmt.Errorf("want table, json or yaml")
 }
 
-// addFormat gives a command the flag -o.
-func addFormat(cmd *cobra.Command, f *format) {
-	*f = formatTable
-	cmd.Flags().VarP(f, "output", "o", "how to print: table, json or yaml")
+// formats gives a command, and those below it, the flag -o.
+func (c *cli) formats(cmd *cobra.Command) *cobra.Command {
+	c.format = formatTable
+	cmd.PersistentFlags().VarP(&c.format, "output", "o", "how to print: table, json or yaml")
 	// The flag was added above: registering its completion cannot fail.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// print prints a result: v for programs, or what people prints.
+func (c *cli) print(v any, people func() error) error {
+	if c.format == formatTable {
+		return people()
+	}
+	return printValue(c.Stdout, c.format, v)
+}
+
+// tell is print for a result that is one line for people.
+func (c *cli) tell(v any, format string, args ...any) error {
+	return c.print(v, func() error {
+		_, err := fmt.Fprintf(c.Stdout, format+"\n", args...)
+		return err
+	})
+}
+
+// notes is where people are told what else they may want to know. Programs find
+// it in the result; their standard error holds a problem or nothing.
+func (c *cli) notes() io.Writer {
+	if c.format == formatTable {
+		return c.Stderr
+	}
+	return io.Discard
 }
 
 // printValue prints v as JSON or YAML, with the fields in the order they are declared in.

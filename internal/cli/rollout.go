@@ -19,8 +19,9 @@ func (c *cli) rolloutCommand() *cobra.Command {
 		c.rolloutStartCommand(), c.rolloutStatusCommand(), c.rolloutPauseCommand(), c.rolloutResumeCommand(),
 		c.rolloutCancelCommand(), c.rolloutRollbackCommand(), c.rolloutHistoryCommand())
 	cmd.Long = `Move a scale set to another version, and steer that. Where a command takes SET|ROLLOUT,
-a set means its running rollout, or its last one.`
-	return c.connects(cmd)
+a set means its running rollout, or its last one. With -o json the result is the rollout's
+document; with --watch it is printed at the end, on one line.`
+	return c.connects(c.formats(cmd))
 }
 
 func (c *cli) rolloutStartCommand() *cobra.Command {
@@ -32,7 +33,8 @@ func (c *cli) rolloutStartCommand() *cobra.Command {
 		Short: "Start a rollout",
 		Long: `Write the image into the set's spec and start the rollout to it. Without --image the
 stored spec is rolled out. With --watch the command waits for the end and exits 1
-unless the rollout Succeeded.`,
+unless the rollout Succeeded. With -o json the result is null when the set runs that
+model already.`,
 		Example: `  drover rollout start hello --image hello:2.0.0 --watch
   drover rollout start hello --force        # the stored spec, though it failed before`,
 		Args:              cobra.ExactArgs(1),
@@ -46,8 +48,7 @@ unless the rollout Succeeded.`,
 				return err
 			}
 			if ro.Name == "" {
-				fmt.Fprintf(c.Stdout, "scaleset/%s runs that already: nothing to roll out\n", args[0])
-				return nil
+				return c.tell(nil, "scaleset/%s runs that already: nothing to roll out", args[0])
 			}
 			return c.begun(ctx, cl, ro, watch, resource.RolloutSucceeded)
 		}),
@@ -96,9 +97,13 @@ func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout,
 	if want == resource.RolloutRolledBack {
 		verb = "is going back"
 	}
-	fmt.Fprintf(c.Stdout, "rollout/%s %s: %s\n", ro.Name, verb, direction(ro))
 	for _, w := range ro.Status.Warnings {
-		fmt.Fprintf(c.Stderr, "warning: %s\n", oneLine(w))
+		fmt.Fprintf(c.notes(), "warning: %s\n", oneLine(w))
+	}
+	if !watch || c.format == formatTable {
+		if err := c.tell(ro, "rollout/%s %s: %s", ro.Name, verb, direction(ro)); err != nil {
+			return err
+		}
 	}
 	if !watch {
 		return nil
@@ -107,7 +112,6 @@ func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout,
 }
 
 func (c *cli) rolloutStatusCommand() *cobra.Command {
-	var f format
 	var watch bool
 	cmd := &cobra.Command{
 		Use:               "status SET|ROLLOUT",
@@ -124,9 +128,6 @@ func (c *cli) rolloutStatusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f != formatTable && !watch {
-				return printValue(c.Stdout, f, d)
-			}
 			ro, err := resource.From[resource.RolloutSpec, resource.RolloutStatus](d)
 			if err != nil {
 				return err
@@ -134,10 +135,9 @@ func (c *cli) rolloutStatusCommand() *cobra.Command {
 			if watch {
 				return c.watchRollout(ctx, cl, ro, resource.RolloutSucceeded)
 			}
-			return printRollout(c.Stdout, ro, time.Now())
+			return c.print(d, func() error { return printRollout(c.Stdout, ro, time.Now()) })
 		}),
 	}
-	addFormat(cmd, &f)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress, wait for the end and exit 1 unless it Succeeded")
 	return cmd
 }
@@ -186,8 +186,7 @@ func (c *cli) rolloutAction(name, short, done, example string, act func(context.
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Stdout, "rollout/%s %s (%s)\n", ro.Name, done, ro.Status.Phase)
-			return nil
+			return c.tell(ro, "rollout/%s %s (%s)", ro.Name, done, ro.Status.Phase)
 		}),
 	}
 }

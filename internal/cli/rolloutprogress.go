@@ -98,6 +98,13 @@ func weightsText(weights map[string]float64) string {
 	return strings.Join(parts, ", ")
 }
 
+// noProgress is for programs, which wait for the end.
+type noProgress struct{}
+
+func (noProgress) show(rolloutView)   {}
+func (noProgress) notices() io.Writer { return io.Discard }
+func (noProgress) stop()              {}
+
 // plainProgress prints a line for every change that can be seen in it.
 type plainProgress struct {
 	w, errors io.Writer

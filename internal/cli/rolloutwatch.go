@@ -30,10 +30,7 @@ type progress interface {
 // watchRollout shows a rollout until it has ended, prints its report, and fails
 // unless it ended as wanted. Ctrl-C only ends the watching.
 func (c *cli) watchRollout(ctx context.Context, cl *client.Client, ro resource.Rollout, want resource.RolloutPhase) error {
-	var show progress = &plainProgress{w: c.Stdout, errors: c.Stderr}
-	if width, ok := terminal(c.Stdout); ok {
-		show = newBars(c.Stdout, width)
-	}
+	show := c.progress()
 	ended, err := followRollout(ctx, cl, ro, show, interrupted(show.notices()))
 	show.stop()
 	if ctx.Err() != nil {
@@ -42,13 +39,32 @@ func (c *cli) watchRollout(ctx context.Context, cl *client.Client, ro resource.R
 	if err != nil {
 		return fmt.Errorf("watch rollout %s: %w", ro.Name, err)
 	}
-	if err := printRollout(c.Stdout, ended, time.Now()); err != nil {
+	if err := c.printEnd(ended); err != nil {
 		return err
 	}
 	if ended.Status.Phase != want {
 		return fmt.Errorf("rollout %s ended %s", ro.Name, outcome(ended, time.Now()))
 	}
 	return nil
+}
+
+// progress shows nothing to programs, bars on a terminal, else lines.
+func (c *cli) progress() progress {
+	if c.format != formatTable {
+		return noProgress{}
+	}
+	if width, ok := terminal(c.Stdout); ok {
+		return newBars(c.Stdout, width)
+	}
+	return &plainProgress{w: c.Stdout, errors: c.Stderr}
+}
+
+// printEnd prints a rollout that has ended, as JSON on one line.
+func (c *cli) printEnd(ro resource.Rollout) error {
+	if c.format == formatJSON {
+		return printLine(c.Stdout, ro)
+	}
+	return c.print(ro, func() error { return printRollout(c.Stdout, ro, time.Now()) })
 }
 
 var errRolloutDeleted = errors.New("it was deleted while it ran")

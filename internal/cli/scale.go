@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ func (c *cli) scaleCommand() *cobra.Command {
 		Use:   "scale SET N",
 		Short: "Change how many instances a scale set has",
 		Long: `Change how many instances a scale set has. It returns once that is accepted; watch the
-instances come and drain with "drover get instances --set SET --watch".`,
+instances come and drain with "drover get instances --set SET --watch". With -o json the result is the set's document.`,
 		Example:           "  drover scale hello 12",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: c.completeNames(resource.KindScaleSet),
@@ -29,9 +28,8 @@ instances come and drain with "drover get instances --set SET --watch".`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Stdout, "scaleset/%s scaled to %d\n", set.Name, set.Spec.Capacity)
-			return nil
+			return c.tell(set, "scaleset/%s scaled to %d", set.Name, set.Spec.Capacity)
 		}),
 	}
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }

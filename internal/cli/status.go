@@ -15,7 +15,6 @@ import (
 )
 
 func (c *cli) statusCommand() *cobra.Command {
-	var f format
 	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show the server, its gateway and its sets at a glance",
@@ -25,14 +24,10 @@ func (c *cli) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f != formatTable {
-				return printValue(c.Stdout, f, s)
-			}
-			return printStatus(c.Stdout, cl.Server(), s, time.Now())
+			return c.print(s, func() error { return printStatus(c.Stdout, cl.Server(), s, time.Now()) })
 		}),
 	}
-	addFormat(cmd, &f)
-	return c.connects(cmd)
+	return c.connects(c.formats(cmd))
 }
 
 func printStatus(w io.Writer, server string, s client.Status, now time.Time) error {

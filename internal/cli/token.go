@@ -13,10 +13,10 @@ import (
 )
 
 func (c *cli) tokenCommand() *cobra.Command {
-	return c.connects(group("token", "Give others a way in, and take it away", `  drover token create ci --role Publisher --scope image/hello --scope scaleset/hello --expires 720h
+	return c.connects(c.formats(group("token", "Give others a way in, and take it away", `  drover token create ci --role Publisher --scope image/hello --scope scaleset/hello --expires 720h
   drover token list
   drover token revoke ci`,
-		c.tokenCreateCommand(), c.tokenListCommand(), c.tokenRevokeCommand()))
+		c.tokenCreateCommand(), c.tokenListCommand(), c.tokenRevokeCommand())))
 }
 
 func (c *cli) tokenCreateCommand() *cobra.Command {
@@ -26,7 +26,8 @@ func (c *cli) tokenCreateCommand() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a token and print it, this once",
 		Long: `Make a token. It alone is printed on standard output, once: the server keeps only its
-hash. Without a scope it reaches everything that its role may do.`,
+hash. Without a scope it reaches everything that its role may do. With -o json the result
+is {"token":DOCUMENT,"secret":TEXT}.`,
 		Example: `  drover token create ci --role Publisher --scope image/hello --scope scaleset/hello --expires 720h > ci.token`,
 		Args:    cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) (err error) {
@@ -62,38 +63,39 @@ func parseRole(s string) (resource.Role, error) {
 }
 
 func (c *cli) createToken(ctx context.Context, cl *client.Client, r client.TokenRequest) error {
-	d, secret, err := cl.CreateToken(ctx, r)
+	made, err := cl.CreateToken(ctx, r)
 	if err != nil {
 		return err
 	}
-	t, err := resource.From[resource.TokenSpec, resource.TokenStatus](d)
+	t, err := resource.From[resource.TokenSpec, resource.TokenStatus](made.Token)
 	if err != nil {
 		return err
 	}
 	// Whatever else is to be said goes elsewhere: the output may be a file's whole content.
-	if _, err := fmt.Fprintln(c.Stdout, secret); err != nil {
+	if err := c.tell(made, "%s", made.Secret); err != nil {
 		return fmt.Errorf("token %s was made, but could not be printed (revoke it: `drover token revoke %s`): %w", t.Name, t.Name, err)
 	}
 	until := "does not expire"
 	if t.Spec.Expires != nil {
 		until = "expires " + t.Spec.Expires.Local().Format(time.DateTime)
 	}
-	fmt.Fprintf(c.Stderr, "Token %s (%s) %s. It is not shown again.\n", t.Name, t.Spec.Role, until)
+	fmt.Fprintf(c.notes(), "Token %s (%s) %s. It is not shown again.\n", t.Name, t.Spec.Role, until)
 	return nil
 }
 
 func (c *cli) tokenListCommand() *cobra.Command {
-	var f format
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:     "list",
 		Short:   "List tokens, without their secrets",
 		Example: "  drover token list",
 		RunE: c.run(func(ctx context.Context, cl *client.Client, _ []string) error {
-			return c.listKind(ctx, cl, f, resource.KindToken, client.Filter{})
+			list, err := cl.List(ctx, resource.KindToken, client.Filter{})
+			if err != nil {
+				return err
+			}
+			return c.printList(resource.KindToken, list.Items)
 		}),
 	}
-	addFormat(cmd, &f)
-	return cmd
 }
 
 func (c *cli) tokenRevokeCommand() *cobra.Command {
@@ -107,17 +109,7 @@ func (c *cli) tokenRevokeCommand() *cobra.Command {
 			if _, err := cl.Delete(ctx, resource.KindToken, args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Stdout, "token/%s revoked\n", args[0])
-			return nil
+			return c.tell(deletion{resource.KindToken, args[0], true}, "token/%s revoked", args[0])
 		}),
 	}
-}
-
-// listKind prints all documents of a kind.
-func (c *cli) listKind(ctx context.Context, cl *client.Client, f format, kind string, filter client.Filter) error {
-	list, err := cl.List(ctx, kind, filter)
-	if err != nil {
-		return err
-	}
-	return printList(c.Stdout, f, resource.Kind{Name: kind}, list.Items)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -26,26 +25,20 @@ type versionInfo struct {
 }
 
 func (c *cli) versionCommand() *cobra.Command {
-	var f format
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program",
 		Example: "  drover version -o json",
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
-			if f != formatTable {
-				return printValue(c.Stdout, f, v)
-			}
 			commit := v.Commit
 			if commit == "" {
 				commit = "unknown commit"
 			}
-			fmt.Fprintf(c.Stdout, "drover %s (%s, %s, %s)\n", v.Version, commit, v.Go, v.Platform)
-			return nil
+			return c.tell(v, "drover %s (%s, %s, %s)", v.Version, commit, v.Go, v.Platform)
 		},
 	}
-	addFormat(cmd, &f)
-	return cmd
+	return c.formats(cmd)
 }
 
 func readVersion() versionInfo {

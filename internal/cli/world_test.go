@@ -277,9 +277,13 @@ func (f fakeFleet) Delete(ctx context.Context, d resource.Document, _ api.Delete
 }
 
 func (f fakeFleet) StartRollout(ctx context.Context, set string, r api.RolloutRequest) (resource.Rollout, error) {
+	s, err := store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, set)
+	if err != nil || s.Status.Model != nil && s.Status.Model.Image == r.Image {
+		return resource.Rollout{}, err // nothing to roll out
+	}
 	ro := rollout(set+"-1", resource.RolloutPending)
 	ro.Spec.To.Image = r.Image
-	_, err := f.store.Update(ctx, func(tx *store.Tx) (err error) {
+	_, err = f.store.Update(ctx, func(tx *store.Tx) (err error) {
 		ro, err = store.PutAs(tx, ro)
 		return err
 	})

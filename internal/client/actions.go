@@ -79,14 +79,17 @@ type TokenRequest struct {
 	Expires string        `json:"expires,omitempty"` // a duration from now, or a time
 }
 
+// NewToken is a token with its secret.
+type NewToken struct {
+	Token  resource.Document `json:"token"`
+	Secret string            `json:"secret"`
+}
+
 // CreateToken makes a token. The secret is told this once.
-func (c *Client) CreateToken(ctx context.Context, r TokenRequest) (token resource.Document, secret string, err error) {
-	var answer struct {
-		Token  resource.Document `json:"token"`
-		Secret string            `json:"secret"`
-	}
-	_, err = c.call(ctx, request{method: http.MethodPost, path: []string{"tokens"}, body: r}, &answer)
-	return answer.Token, answer.Secret, err
+func (c *Client) CreateToken(ctx context.Context, r TokenRequest) (NewToken, error) {
+	var made NewToken
+	_, err := c.call(ctx, request{method: http.MethodPost, path: []string{"tokens"}, body: r}, &made)
+	return made, err
 }
 
 // downTimeout is how long the server lets its instances take to stop, and a little more.

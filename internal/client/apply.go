@@ -29,8 +29,8 @@ type Outcome struct {
 // Field is one difference, by JSON pointer. An absent value is nil.
 type Field struct {
 	Pointer string `json:"pointer"`
-	From    any    `json:"from"`
-	To      any    `json:"to"`
+	From    any    `json:"from,omitempty"`
+	To      any    `json:"to,omitempty"`
 }
 
 // ApplyOptions say how to apply.

@@ -208,7 +208,7 @@ func (s *server) newWorkIsRefused() {
 	s.t.Helper()
 	_, err := s.put("kind: LoadBalancer\nname: more\nspec: {listen: '127.0.0.1:0', backend: hello}\n", client.ApplyOptions{})
 	refused(s.t, err, resource.CodeInsufficientStorage)
-	_, _, err = s.client.CreateToken(s.ctx(), client.TokenRequest{Name: "more", Role: resource.RoleReader})
+	_, err = s.client.CreateToken(s.ctx(), client.TokenRequest{Name: "more", Role: resource.RoleReader})
 	refused(s.t, err, resource.CodeInsufficientStorage)
 	_, err = s.client.Scale(s.ctx(), "hello", 5)
 	refused(s.t, err, resource.CodeInsufficientStorage)
@@ -227,7 +227,7 @@ func (s *server) newWorkIsRefused() {
 func (s *server) acceptsAgain() {
 	s.t.Helper()
 	s.eventually(20*time.Second, "new work is accepted", func() (bool, error) {
-		_, _, err := s.client.CreateToken(s.ctx(), client.TokenRequest{Role: resource.RoleReader})
+		_, err := s.client.CreateToken(s.ctx(), client.TokenRequest{Role: resource.RoleReader})
 		if resource.IsCode(err, resource.CodeInsufficientStorage) {
 			return false, nil
 		}
