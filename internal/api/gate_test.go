@@ -213,6 +213,7 @@ var accesses = []access{
 	{"GET", "/api/v1/backup", "", 2, 403, 403},
 	{"GET", "/api/v1/status", "", 2, 2, 2},
 	{"DELETE", "/api/v1/loadbalancers/front", "", 2, 403, 403},
+	{"POST", "/api/v1/status/acknowledge", "", 2, 403, 403},
 	{"POST", "/api/v1/down", "", 2, 403, 403},
 }
 

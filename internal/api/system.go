@@ -59,6 +59,11 @@ func (s *Server) routeSystem() {
 			Content:     map[string]*huma.MediaType{"application/x-tar": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
 		}},
 	}, s.backup)
+	register(s, huma.Operation{
+		OperationID: "acknowledgeRecovery", Method: http.MethodPost, Path: apiPrefix + "/status/acknowledge", Tags: []string{"System"},
+		Summary:     "Take note of what was repaired, so that the status no longer shows it",
+		Description: "Files that were set aside stay where they are, and recovered instances go on. Without a report nothing happens.",
+	}, s.acknowledge)
 	huma.Register(s.api, s.complete(huma.Operation{
 		OperationID: "down", Method: http.MethodPost, Path: apiPrefix + "/down", Tags: []string{"System"},
 		Summary: "Stop all instances, the gateway and the server; documents and data stay",
@@ -82,6 +87,26 @@ func (s *Server) status(ctx context.Context, _ *none) (*statusOutput, error) {
 		}
 	}
 	return &statusOutput{out}, nil
+}
+
+// Acknowledged is the report that the status no longer shows.
+type Acknowledged struct {
+	Recovery *store.Recovery `json:"recovery,omitempty" doc:"Absent: there was none."`
+}
+
+type acknowledgedOutput struct{ Body Acknowledged }
+
+// acknowledge answers the report that it ends: nobody loses one unread, not even
+// one of a repair since they looked.
+func (s *Server) acknowledge(ctx context.Context, _ *none) (*acknowledgedOutput, error) {
+	if err := allow(ctx, VerbAdminister, "", ""); err != nil {
+		return nil, err
+	}
+	report := s.Store.Recovery() // only opening the store makes a new one
+	if err := s.Store.AcknowledgeRecovery(); err != nil {
+		return nil, err
+	}
+	return &acknowledgedOutput{Acknowledged{report}}, nil
 }
 
 // sumUp shows a set that this version cannot read by its name alone.

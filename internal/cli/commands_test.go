@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,35 @@ func TestStatus(t *testing.T) {
 		if got.code != 0 || !strings.Contains(got.out, want) {
 			t.Errorf("exit %d: %q is not in\n%s%s", got.code, want, got.out, got.err)
 		}
+	}
+}
+
+// TestAcknowledgeRecovery: a repair is shown until somebody has taken note of it.
+func TestAcknowledgeRecovery(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.write("db/recovery.json", `{"at":"2030-01-01T00:00:00Z","reason":"a torn page","missingAfter":7,"lastKnown":9}`)
+	var err error
+	if w.store, err = store.Open(t.Context(), store.Options{Dir: filepath.Join(w.data, "db")}); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	const report = "a torn page; changes after revision 7 may be missing"
+	for _, tt := range []struct{ args, want string }{
+		{"status", "Repaired:"}, {"status", report},
+		{"status --acknowledge", "Acknowledged: "},
+		{"status --acknowledge", "Nothing was repaired"},
+		{"status --acknowledge -o json", `"acknowledged": null`},
+	} {
+		if got := w.run(strings.Fields(tt.args)...); got.code != 0 || !strings.Contains(got.out, tt.want) {
+			t.Errorf("%s: exit %d: %s%s", tt.args, got.code, got.out, got.err)
+		}
+	}
+	if got := w.run("status"); strings.Contains(got.out, "Repaired") {
+		t.Errorf("acknowledged, it is still shown:\n%s", got.out)
 	}
 }
 

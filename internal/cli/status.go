@@ -15,11 +15,18 @@ import (
 )
 
 func (c *cli) statusCommand() *cobra.Command {
+	var acknowledge bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show the server, its gateway and its sets at a glance",
-		Example: "  drover status",
+		Use:   "status",
+		Short: "Show the server, its gateway and its sets at a glance",
+		Long: `Show the server, its gateway and its sets at a glance. What was repaired when files were
+damaged is shown until an Owner has taken note of it with --acknowledge, which prints it
+a last time. Files that were set aside stay where they are.`,
+		Example: "  drover status\n  drover status --acknowledge",
 		RunE: c.run(func(ctx context.Context, cl *client.Client, _ []string) error {
+			if acknowledge {
+				return c.acknowledge(ctx, cl)
+			}
 			s, err := cl.Status(ctx)
 			if err != nil {
 				return err
@@ -27,7 +34,24 @@ func (c *cli) statusCommand() *cobra.Command {
 			return c.print(s, func() error { return printStatus(c.Stdout, cl.Server(), s, time.Now()) })
 		}),
 	}
+	cmd.Flags().BoolVar(&acknowledge, "acknowledge", false, "show what was repaired a last time")
 	return c.connects(c.formats(cmd))
+}
+
+// acknowledged is the report of a repair that was shown a last time.
+type acknowledged struct {
+	Acknowledged *client.Recovery `json:"acknowledged"` // null: there was none
+}
+
+func (c *cli) acknowledge(ctx context.Context, cl *client.Client) error {
+	report, err := cl.AcknowledgeRecovery(ctx)
+	if err != nil {
+		return err
+	}
+	if report == nil {
+		return c.tell(acknowledged{}, "Nothing was repaired since the last time.")
+	}
+	return c.tell(acknowledged{report}, "Acknowledged: %s", recoveryText(*report))
 }
 
 func printStatus(w io.Writer, server string, s client.Status, now time.Time) error {
@@ -39,7 +63,7 @@ func printStatus(w io.Writer, server string, s client.Status, now time.Time) err
 		t.row("Disk:", diskText(*sys))
 	}
 	if s.Recovery != nil {
-		t.row("Repaired:", recoveryText(*s.Recovery))
+		t.row("Repaired:", recoveryText(*s.Recovery)+" (drover status --acknowledge)")
 	}
 	if err := t.flush(); err != nil {
 		return err

@@ -60,6 +60,15 @@ type Recovery struct {
 	Revision         int64     `json:"revision"`
 }
 
+// AcknowledgeRecovery ends the report of a repair and returns it; nil: there was none.
+func (c *Client) AcknowledgeRecovery(ctx context.Context) (*Recovery, error) {
+	var answer struct {
+		Recovery *Recovery `json:"recovery"`
+	}
+	_, err := c.call(ctx, request{method: http.MethodPost, path: []string{"status", "acknowledge"}}, &answer)
+	return answer.Recovery, err
+}
+
 // Status asks the server how it is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -2,9 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/droverhq/drover/internal/store/sqlite"
 )
 
 // Run takes snapshots and refills the disk reserve until ctx ends or the store
@@ -101,15 +106,19 @@ func (s *Store) Recovery() *Recovery {
 }
 
 // AcknowledgeRecovery forgets the report; what was set aside stays where it is.
+// Once it returns, the report does not come back, also not after a power cut.
 func (s *Store) AcknowledgeRecovery() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.recovery == nil {
+	if s.Recovery() == nil {
 		return nil
 	}
-	if err := os.Remove(s.disk.report()); err != nil {
+	if err := os.Remove(s.disk.report()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("acknowledge the recovery: %w", err)
 	}
+	if err := sqlite.SyncDir(filepath.Dir(s.disk.report())); err != nil {
+		return fmt.Errorf("acknowledge the recovery: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.recovery = nil
 	return nil
 }

@@ -291,6 +291,9 @@ func (s suite) verifyStays(t *testing.T, dir string, st *store.Store, want map[s
 	if err := st.AcknowledgeRecovery(); err != nil || st.Recovery() != nil {
 		t.Errorf("acknowledged: %v", err)
 	}
+	if err := st.AcknowledgeRecovery(); err != nil {
+		t.Errorf("acknowledged again: %v", err)
+	}
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
