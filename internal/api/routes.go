@@ -148,7 +148,7 @@ func allow(ctx context.Context, v Verb, kind, name string) error {
 // validName refuses names that no document can have, before they get anywhere.
 func validName(kind, name string) error {
 	if err := resource.ValidateNameOf(kind, name); err != nil {
-		return &resource.Error{Code: resource.CodeInvalid, Detail: "the name in the URL", Fields: []resource.FieldError{{Pointer: "/path/name", Detail: err.Error()}}}
+		return resource.Errorf(resource.CodeInvalid, "%v", err) // it quotes the name and says how one is written
 	}
 	return nil
 }

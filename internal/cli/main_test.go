@@ -34,6 +34,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"get", "scalesets", "-l", "zone"}, 2, "want KEY=VALUE"},
 		{[]string{"get", "scaleset", "hello", "--set", "x"}, 2, "narrow a list"},
 		{[]string{"get", "scaleset", "none"}, 1, "none"},
+		{[]string{"logs", "hello"}, 1, "drover: \"hello\" is not an instance's name: write SET_NUMBER, for example hello_3\n"},
+		{[]string{"get", "scaleset", "Hello!"}, 1, "drover: \"Hello!\""},
 		{[]string{"get", "scalesets", "--server", "http://hub.example"}, 2, "clear text"},
 		{[]string{"delete", "scaleset"}, 2, "--all"},
 		{[]string{"delete", "scaleset", "x", "--all"}, 2, "--all"},

@@ -67,7 +67,7 @@ func (c *cli) rolloutRollbackCommand() *cobra.Command {
 		Short: "Put a running rollout back, or undo the last one",
 		Long: `Put a running rollout back, or undo the set's last one that Succeeded with a new rollout
 in the other direction. With --watch the command waits for the end and exits 1 unless
-what was asked for happened.`,
+what was asked for happened: a running one ended RolledBack, a new one Succeeded.`,
 		Example:           "  drover rollout rollback hello --watch",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeRollouts,
