@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -214,7 +213,7 @@ func describe(o outcome) string {
 	if o.err != nil {
 		return text + o.err.Error()
 	}
-	return text + strings.TrimSpace(fmt.Sprint("status ", o.status))
+	return text + "status " + strconv.Itoa(o.status)
 }
 
 // refused says whether an outcome's error is a refused connection.

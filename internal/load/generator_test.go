@@ -6,37 +6,86 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
-	"time"
 )
 
+// scripted answers its first requests as the script says and ends the load with
+// the last of them; more are answered well.
+type scripted struct {
+	mu     sync.Mutex
+	script []int // statuses; 0: the connection is cut
+	seen   int
+	posts  int
+	nonces map[string]int
+	end    func()
+}
+
+func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	status := s.next(r)
+	w.Header().Set(VersionHeader, "1.0.0")
+	if status == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	w.WriteHeader(status)
+}
+
+func (s *scripted) next(r *http.Request) (status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nonces[r.Header.Get(NonceHeader)]++
+	if r.Method == http.MethodPost {
+		s.posts++
+	}
+	s.seen++
+	switch {
+	case s.seen > len(s.script):
+		return http.StatusOK
+	case s.seen == len(s.script):
+		s.end()
+	}
+	return s.script[s.seen-1]
+}
+
+// TestCountsWhatHappened: each request is counted once, as what became of it.
 func TestCountsWhatHappened(t *testing.T) {
-	var n atomic.Int64
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set(VersionHeader, "1.0.0")
-		switch n.Add(1) % 10 {
-		case 3:
-			w.WriteHeader(http.StatusServiceUnavailable)
-		case 5:
-			w.WriteHeader(http.StatusInternalServerError)
-		case 7:
-			panic(http.ErrAbortHandler)
-		}
-	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := &scripted{script: []int{200, 503, 500, 0, 502, 200, 504, 404, 200, 200}, nonces: map[string]int{}, end: cancel}
+	srv := httptest.NewServer(s)
 	defer srv.Close()
 	g := New(Options{Address: strings.TrimPrefix(srv.URL, "http://"), Connections: 4, PostEvery: 3, BodyBytes: 100})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
 	g.Run(ctx)
-	s := g.Stats()
-	if s.Requests != uint64(n.Load()) {
-		t.Errorf("counted %d requests, the server saw %d", s.Requests, n.Load())
+	got := g.Stats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent := uint64(s.seen) // up to one more a connection was on its way when the load ended
+	if got.Requests != sent || got.Failed != 4 || got.Errors != 1 || got.Refused != 0 || got.ByVersion["1.0.0"] != sent-4 {
+		t.Errorf("%d were sent: %+v", sent, got)
 	}
-	answered := s.ByVersion["1.0.0"]
-	if s.Failed == 0 || s.Errors == 0 || answered+s.Failed != s.Requests || s.Refused != 0 {
-		t.Errorf("%+v", s)
+	if len(got.Failures) != 4 || len(got.FailedNonces) != 4 || uint64(len(s.nonces)) != sent {
+		t.Errorf("%d nonces for %d requests, failed %v, named %v", len(s.nonces), sent, got.FailedNonces, got.Failures)
+	}
+	answered := 0
+	for _, n := range got.Latency {
+		answered += int(n)
+	}
+	if uint64(answered) != sent-4 {
+		t.Errorf("the latency of %d requests was measured, %d were answered", answered, sent-4)
+	}
+}
+
+// TestEveryNthIsAPost on one connection, whose order is known.
+func TestEveryNthIsAPost(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := &scripted{script: []int{200, 200, 200, 200, 200, 200}, nonces: map[string]int{}, end: cancel}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	New(Options{Address: strings.TrimPrefix(srv.URL, "http://"), Connections: 1, PostEvery: 3, BodyBytes: 100}).Run(ctx)
+	if s.posts != 2 || s.seen != 6 {
+		t.Errorf("%d of %d were POSTs", s.posts, s.seen)
 	}
 }
 
@@ -44,11 +93,11 @@ func TestARefusedConnectionIsSeen(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	address := strings.TrimPrefix(srv.URL, "http://")
 	srv.Close()
-	g := New(Options{Address: address, Connections: 1, Rate: 50})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	g.Run(ctx)
-	if s := g.Stats(); s.Failed == 0 || s.Refused != s.Failed {
+	g := New(Options{Address: address, Connections: 1})
+	c := &connection{o: g.o}
+	status, version, err := c.exchange("nonce", false, nil)
+	g.tally.count(outcome{nonce: "nonce", status: status, version: version, err: err})
+	if s := g.Stats(); s.Failed != 1 || s.Refused != 1 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -29,9 +30,10 @@ type Config struct {
 
 const configFile = "sample.json"
 
-func readConfig() (Config, error) {
-	c := Config{Version: os.Getenv("DROVER_VERSION")}
-	text, err := os.ReadFile(configFile)
+// readConfig reads what is written in folder; the version is given from outside, else.
+func readConfig(folder, version string) (Config, error) {
+	c := Config{Version: version}
+	text, err := os.ReadFile(filepath.Join(folder, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

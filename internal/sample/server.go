@@ -22,12 +22,14 @@ import (
 
 // Main runs the program and returns its exit code.
 func Main() int {
-	c, err := readConfig()
+	c, err := readConfig(".", os.Getenv("DROVER_VERSION"))
 	if err == nil && c.ExitCode != 0 {
 		return c.ExitCode
 	}
 	if err == nil {
-		err = serve(c)
+		ctx, stop := untilTold(c)
+		defer stop()
+		err = serve(ctx, c, os.Getenv, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sample:", err)
@@ -36,28 +38,34 @@ func Main() int {
 	return 0
 }
 
-func serve(c Config) error {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+// untilTold ends with the signals that the program heeds.
+func untilTold(c Config) (context.Context, context.CancelFunc) {
 	if c.IgnoreTerm {
 		signal.Ignore(syscall.SIGTERM)
-	} else {
-		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
-		defer stop()
+		return context.WithCancel(context.Background())
 	}
-	time.Sleep(c.startDelay())
-	nonces, err := os.OpenFile(filepath.Join(os.Getenv("DATA_DIR"), "nonces"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+}
+
+// serve serves until ctx ends and what is in flight was answered.
+func serve(ctx context.Context, c Config, getenv func(string) string, out io.Writer) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(c.startDelay()):
+	}
+	nonces, err := os.OpenFile(filepath.Join(getenv("DATA_DIR"), "nonces"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the list of nonces: %w", err)
 	}
 	defer nonces.Close()
-	h := &handler{config: c, nonces: nonces, instance: os.Getenv("DROVER_INSTANCE"), ending: ctx}
+	h := &handler{config: c, nonces: nonces, instance: getenv("DROVER_INSTANCE"), ending: ctx}
 	srv := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second}
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", getenv("PORT")))
 	if err != nil {
 		return err
 	}
-	fmt.Println("serving version", c.Version)
+	fmt.Fprintf(out, "serving version %s at %s\n", c.Version, l.Addr())
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {
@@ -89,7 +97,7 @@ func (h *handler) routes() http.Handler {
 	return mux
 }
 
-func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case h.config.NeverHealthy:
 		http.Error(w, "never healthy", http.StatusServiceUnavailable)
