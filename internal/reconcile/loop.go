@@ -52,10 +52,10 @@ func (l *Loop) init() {
 	})
 }
 
-// Wake queues a key at once. It may be called before and while Run runs.
+// Wake touches a key, as a change does. It may be called before and while Run runs.
 func (l *Loop) Wake(key string) {
 	l.init()
-	l.queue.add(key, 0)
+	l.queue.add(key)
 }
 
 // Run blocks until ctx ends or the store is closed, and waits for its workers.
@@ -110,7 +110,7 @@ func (l *Loop) follow(ctx context.Context, after int64) error {
 		}
 		for _, c := range changes {
 			for _, key := range l.Keys(c) {
-				l.queue.add(key, 0)
+				l.queue.add(key)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func (l *Loop) all(ctx context.Context) error {
 		return fmt.Errorf("list: %w", err)
 	}
 	for _, key := range keys {
-		l.queue.add(key, 0)
+		l.queue.add(key)
 	}
 	return nil
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// touchedWait is how long after a failure a touched key waits at most.
+const touchedWait = time.Second
+
 // queue hands out keys when they are due, a key to one worker at a time.
 type queue struct {
 	wake chan struct{} // buffered: says that something may be due
@@ -23,14 +26,16 @@ type entry struct {
 	running bool
 	again   bool // touched while running
 	tries   int  // failures in a row
+	// touchable is when a touch may bring it: at once, but for a key that failed.
+	touchable time.Time
 }
 
 func newQueue() *queue {
 	return &queue{wake: make(chan struct{}, 1), keys: map[string]*entry{}}
 }
 
-// add makes key due after wait, or earlier if it is due earlier already.
-func (q *queue) add(key string, wait time.Duration) {
+// add touches a key: it is due now or, after a failure, a moment later.
+func (q *queue) add(key string) {
 	q.mu.Lock()
 	e := q.keys[key]
 	if e == nil {
@@ -40,10 +45,19 @@ func (q *queue) add(key string, wait time.Duration) {
 	if e.running {
 		e.again = true
 	} else {
-		q.schedule(e, time.Now().Add(wait))
+		q.touch(e)
 	}
 	q.mu.Unlock()
 	q.signal()
+}
+
+func (q *queue) touch(e *entry) {
+	e.again = false
+	due := time.Now()
+	if due.Before(e.touchable) {
+		due = e.touchable
+	}
+	q.schedule(e, due)
 }
 
 func (q *queue) schedule(e *entry, due time.Time) {
@@ -61,11 +75,10 @@ func (q *queue) schedule(e *entry, due time.Time) {
 func (q *queue) done(key string, again time.Duration) {
 	q.mu.Lock()
 	e := q.keys[key]
-	e.running, e.tries = false, 0
+	e.running, e.tries, e.touchable = false, 0, time.Time{}
 	switch {
 	case e.again:
-		e.again = false
-		q.schedule(e, time.Now())
+		q.touch(e)
 	case again > 0:
 		q.schedule(e, time.Now().Add(again))
 	default:
@@ -75,13 +88,20 @@ func (q *queue) done(key string, again time.Duration) {
 	q.signal()
 }
 
-// failed ends a run that failed: a touch meanwhile does not shorten the wait.
+// failed ends a run that failed. The touch that came meanwhile is not lost: it may
+// be what mends it. It only does not come at once, as the run itself may have been
+// what touched it, by what it wrote before it failed.
 func (q *queue) failed(key string, wait time.Duration) {
+	now := time.Now()
 	q.mu.Lock()
 	e := q.keys[key]
-	e.running, e.again = false, false
+	e.running = false
 	e.tries++
-	q.schedule(e, time.Now().Add(wait))
+	e.touchable = now.Add(min(wait, touchedWait))
+	q.schedule(e, now.Add(wait))
+	if e.again {
+		q.touch(e)
+	}
 	q.mu.Unlock()
 	q.signal()
 }

@@ -35,7 +35,7 @@ func TestQueueGivesAKeyToOneWorkerAtATime(t *testing.T) {
 	}
 	for range 5000 {
 		for _, k := range keys {
-			q.add(k, 0)
+			q.add(k)
 		}
 	}
 	cancel()
@@ -47,9 +47,9 @@ func TestQueueGivesAKeyToOneWorkerAtATime(t *testing.T) {
 
 func TestQueueComesAgainWhenTouchedWhileRunning(t *testing.T) {
 	q := newQueue()
-	q.add("a", 0)
+	q.add("a")
 	key, _, _ := q.next(t.Context())
-	q.add("a", 0)
+	q.add("a")
 	if k, _, _ := q.take(time.Now()); k != "" {
 		t.Fatal("handed out while running")
 	}
@@ -63,33 +63,72 @@ func TestQueueWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
 		start := time.Now()
-		q.add("later", 5*time.Second)
-		q.add("soon", 2*time.Second)
-		q.add("later", 3*time.Second)
-		for _, want := range []struct {
-			key   string
-			after time.Duration
-		}{{"soon", 2 * time.Second}, {"later", 3 * time.Second}} {
+		asked := map[string]time.Duration{"later": 3 * time.Second, "soon": 2 * time.Second}
+		for key := range asked {
+			q.add(key)
+		}
+		for range asked {
+			key, _, _ := q.next(t.Context())
+			q.done(key, asked[key])
+		}
+		for _, want := range []string{"soon", "later"} {
 			key, _, ok := q.next(t.Context())
-			if !ok || key != want.key || time.Since(start) != want.after {
-				t.Fatalf("got %q after %v, want %v", key, time.Since(start), want)
+			if !ok || key != want || time.Since(start) != asked[want] {
+				t.Fatalf("got %q after %v, want %q after %v", key, time.Since(start), want, asked[want])
 			}
 			q.done(key, 0)
 		}
 	})
 }
 
-func TestFailureCountsTriesAndIsNotShortenedByATouch(t *testing.T) {
+// A touch brings a key that failed forward, whether it came during the run or
+// after it, and never to at once.
+func TestTouchOfAFailedKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		backoff, touched time.Duration // touched: how long after the failure; below 0: during the run
+		want             time.Duration
+	}{
+		"during the run":          {30 * time.Second, -1, touchedWait},
+		"just after it":           {30 * time.Second, 0, touchedWait},
+		"later":                   {30 * time.Second, 5 * time.Second, 5 * time.Second},
+		"a short backoff, during": {100 * time.Millisecond, -1, 100 * time.Millisecond},
+		"a short backoff, after":  {100 * time.Millisecond, 0, 100 * time.Millisecond},
+		"not at all":              {30 * time.Second, time.Hour, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue()
+				q.add("a")
+				q.next(t.Context())
+				if c.touched < 0 {
+					q.add("a")
+				} else {
+					touch := time.AfterFunc(c.touched, func() { q.add("a") })
+					defer touch.Stop()
+				}
+				failed := time.Now()
+				q.failed("a", c.backoff)
+				_, tries, _ := q.next(t.Context())
+				if tries != 1 || time.Since(failed) != c.want {
+					t.Fatalf("tried again after %v with %d failures, want %v and 1", time.Since(failed), tries, c.want)
+				}
+			})
+		})
+	}
+}
+
+// After a success a touch counts at once again.
+func TestSuccessForgetsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
-		start := time.Now()
-		q.add("a", 0)
+		q.add("a")
 		q.next(t.Context())
-		q.add("a", 0)
 		q.failed("a", time.Second)
-		_, tries, _ := q.next(t.Context())
-		if tries != 1 || time.Since(start) != time.Second {
-			t.Fatalf("tries %d after %v", tries, time.Since(start))
+		q.next(t.Context())
+		q.done("a", time.Hour)
+		q.add("a")
+		if key, tries, _ := q.take(time.Now()); key != "a" || tries != 0 {
+			t.Fatalf("got %q with %d failures", key, tries)
 		}
 	})
 }
