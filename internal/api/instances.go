@@ -71,7 +71,7 @@ func (s *Server) logs(ctx context.Context, in *logsInput) (func(huma.Context), e
 	if _, err := s.Store.Get(ctx, resource.KindInstance, in.Name); err != nil {
 		return nil, err
 	}
-	leave, err := s.enterStream()
+	leave, err := s.enterStream(callOf(ctx).who)
 	if err != nil {
 		return nil, err
 	}

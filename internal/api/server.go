@@ -26,8 +26,10 @@ const (
 	requestTimeout = 30 * time.Second
 	// writeTimeout is how long a client may take to accept what was written.
 	writeTimeout = 20 * time.Second
-	// maxStreams bounds watches and followed logs.
-	maxStreams = 1000
+	// maxStreams bounds watches and followed logs, maxOwnStreams those of one token:
+	// nobody takes them all.
+	maxStreams    = 1000
+	maxOwnStreams = maxStreams / 4
 )
 
 // Options are what the API stands on. The first group is needed.
@@ -72,9 +74,9 @@ type Server struct {
 	pages    pages
 
 	// streams ends when the server shuts down: watches would hold it up for ever.
-	streams     context.Context
-	endStreams  context.CancelFunc
-	streamSlots chan struct{} // holds one for each stream
+	streams    context.Context
+	endStreams context.CancelFunc
+	slots      slots
 }
 
 // New builds the API. It starts nothing.
@@ -85,7 +87,7 @@ func New(o Options) (*Server, error) {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 15 * time.Second
 	}
-	s := &Server{Options: o, log: o.Logger, mux: http.NewServeMux(), gate: newGate(o.Authenticator), streamSlots: make(chan struct{}, maxStreams)}
+	s := &Server{Options: o, log: o.Logger, mux: http.NewServeMux(), gate: newGate(o.Authenticator)}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.writers, s.deleters = s.allWriters(), s.allDeleters()
 	s.meter = newMeter(s)

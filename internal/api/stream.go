@@ -11,22 +11,54 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
 )
 
+// slots counts the streams that are open, by the token that opened them.
+type slots struct {
+	mu    sync.Mutex
+	all   int
+	byWho map[string]int
+}
+
+func (s *slots) take(who string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.all == maxStreams:
+		return resource.Errorf(resource.CodeTooManyRequests, "%d watches and followed logs are open, which is all there may be", maxStreams)
+	case s.byWho[who] == maxOwnStreams:
+		return resource.Errorf(resource.CodeTooManyRequests, "token %s has %d watches and followed logs open, which is all that one may have", who, maxOwnStreams)
+	}
+	if s.byWho == nil {
+		s.byWho = map[string]int{}
+	}
+	s.all++
+	s.byWho[who]++
+	return nil
+}
+
+func (s *slots) give(who string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.byWho[who]--; s.byWho[who] == 0 {
+		delete(s.byWho, who)
+	}
+}
+
 // enterStream takes a place among the streams; leave gives it back.
-func (s *Server) enterStream() (leave func(), err error) {
+func (s *Server) enterStream(who Principal) (leave func(), err error) {
 	if s.streams.Err() != nil {
 		return nil, errStopping
 	}
-	select {
-	case s.streamSlots <- struct{}{}:
-	default:
-		return nil, resource.Errorf(resource.CodeTooManyRequests, "%d watches and followed logs are open, which is all there may be", maxStreams)
+	if err := s.slots.take(who.String()); err != nil {
+		return nil, err
 	}
 	s.meter.streams.Inc()
 	return func() {
 		s.meter.streams.Dec()
-		<-s.streamSlots
+		s.slots.give(who.String())
 	}, nil
 }
 
@@ -71,28 +103,38 @@ func (s *Server) stream(hc huma.Context, st stream) {
 
 var errStopping = resource.Errorf(resource.CodeUnavailable, "the server is shutting down")
 
-// watchToken ends ctx when the token is no longer valid. What it returns waits for it.
+// watchToken ends ctx as soon as the token is no longer valid. What it returns waits for it.
 func (s *Server) watchToken(ctx context.Context, cancel context.CancelCauseFunc, c *call) (stop func()) {
 	ctx, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(s.Heartbeat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+		for ctx.Err() == nil {
+			seen := s.Store.Revision()
 			if err := s.gate.stillIn(ctx, c); err != nil && ctx.Err() == nil {
 				cancel(err)
 				return
 			}
+			s.awaitToken(ctx, c.who.String(), seen)
 		}
 	})
 	return func() {
 		end()
 		wg.Wait()
+	}
+}
+
+// awaitToken returns when the token's document has changed, and at the latest
+// after a heartbeat: no document changes when a token expires.
+func (s *Server) awaitToken(ctx context.Context, name string, after int64) {
+	ctx, cancel := context.WithTimeout(ctx, s.Heartbeat)
+	defer cancel()
+	w, err := s.Store.Watch(ctx, after, store.Filter{Kinds: []string{resource.KindToken}, Name: name})
+	if err == nil {
+		defer w.Close()
+		_, err = w.Next(ctx)
+	}
+	if err != nil {
+		<-ctx.Done() // whatever is wrong with the store, the heartbeat goes on
 	}
 }
 

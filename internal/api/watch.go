@@ -37,7 +37,7 @@ func (s *Server) watch(ctx context.Context, f filter, in *listInput) (func(huma.
 	if err != nil {
 		return nil, err
 	}
-	leave, err := s.enterStream()
+	leave, err := s.enterStream(f.who)
 	if err != nil {
 		w.Close()
 		return nil, err
@@ -59,43 +59,42 @@ type watchStream struct {
 	changes *store.Watch
 	out     http.ResponseWriter
 	buf     bytes.Buffer
-	checked time.Time // when the token was last found valid
 	// hidden are documents without the labels asked for that the client was told about.
 	hidden map[string]bool
 }
 
 // run streams until the client goes, its token ends, it falls too far behind, or the server stops.
 func (ws *watchStream) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(ws.server.streams, cancel)()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(ws.server.streams, func() { cancel(errStopping) })()
 	ws.call.stream = true
 	ws.call.endless()
 	h := ws.out.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // a proxy in between must not collect events
 	ws.out.WriteHeader(http.StatusOK)
-	ws.checked = time.Now()
 	if ws.flush() != nil {
 		return
 	}
-	for {
-		err := ws.next(ctx)
-		if err == nil {
-			continue
-		}
-		if ctx.Err() == nil && !errors.Is(err, errGone) {
-			ws.fail(ctx, err)
-		}
-		return
+	defer ws.server.watchToken(ctx, cancel, ws.call)()
+	err := ws.next(ctx)
+	for err == nil {
+		err = ws.next(ctx)
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	switch {
+	case errors.Is(err, errGone), errors.Is(err, context.Canceled): // there is nobody to tell
+	case errors.Is(err, errStopping): // a client that does not read would hold the end up
+	default:
+		ws.fail(ctx, err)
 	}
 }
 
 // next writes the next changes, or a sign of life when there are none for a while.
 func (ws *watchStream) next(ctx context.Context) error {
-	if err := ws.stillIn(ctx); err != nil {
-		return err
-	}
 	// Everything up to here has been written if the wait that follows brings nothing.
 	seen := ws.server.Store.Revision()
 	wait, cancel := context.WithTimeout(ctx, ws.server.Heartbeat)
@@ -103,7 +102,7 @@ func (ws *watchStream) next(ctx context.Context) error {
 	changes, err := ws.changes.Next(wait)
 	switch {
 	case err == nil:
-		return ws.write(changes)
+		return ws.write(ctx, changes)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		// The id lets a client that saw no event for long resume from a young revision.
 		fmt.Fprintf(&ws.buf, ": alive\nid: %d\n\n", seen)
@@ -112,19 +111,12 @@ func (ws *watchStream) next(ctx context.Context) error {
 	return err
 }
 
-// stillIn ends the watch of a token that was revoked or has expired meanwhile.
-func (ws *watchStream) stillIn(ctx context.Context) error {
-	if time.Since(ws.checked) < ws.server.Heartbeat {
-		return nil
-	}
+// write asks for the token each time: nothing that was written after its
+// revocation is told to it, also not in the instant before watchToken notices.
+func (ws *watchStream) write(ctx context.Context, changes []store.Change) error {
 	if err := ws.server.gate.stillIn(ctx, ws.call); err != nil {
 		return err
 	}
-	ws.checked = time.Now()
-	return nil
-}
-
-func (ws *watchStream) write(changes []store.Change) error {
 	const enough = 32 << 10 // one write of many small events, but a deadline for every few
 	for _, c := range changes {
 		if err := ws.event(c); err != nil {

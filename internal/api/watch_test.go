@@ -229,10 +229,39 @@ func TestWatchResumes(t *testing.T) {
 	e.wantCode(resource.CodeInvalid, e.do("GET", "/api/v1/images?watch=true", ownerToken, "", header{"Last-Event-ID": "x"}))
 }
 
+// TestWatchEndsWithItsToken: at once when its document goes, else at a heartbeat.
 func TestWatchEndsWithItsToken(t *testing.T) {
-	e := newEnv(t)
-	w := e.watch("/api/v1/images?watch=true", readerToken)
-	e.auth.revoke(readerToken)
+	t.Run("revoked", func(t *testing.T) {
+		e := newEnv(t, func(o *Options) { o.Heartbeat = time.Hour })
+		e.put(doc(resource.KindToken, "ro", `{"role":"Reader"}`, ``))
+		w := e.watch("/api/v1/images?watch=true", readerToken)
+		log, write := e.follow(readerToken)
+		write("line\n")
+		e.auth.revoke(readerToken)
+		e.want(200, e.do("DELETE", "/api/v1/tokens/ro", ownerToken, ""))
+		w.wantRefused(t)
+		if text, err := io.ReadAll(log); err == nil {
+			t.Errorf("the log ended as if it were whole: %q", text)
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		e := newEnv(t)
+		w := e.watch("/api/v1/images?watch=true", readerToken)
+		e.auth.revoke(readerToken)
+		w.wantRefused(t)
+	})
+	t.Run("before a change", func(t *testing.T) {
+		e := newEnv(t, func(o *Options) { o.Heartbeat = time.Hour })
+		w := e.watch("/api/v1/images?watch=true", readerToken)
+		e.auth.revoke(readerToken) // nothing tells of it
+		e.put(doc(resource.KindImage, "secret", `{}`, ``))
+		w.wantRefused(t)
+	})
+}
+
+// wantRefused reads the end of a stream whose token is no longer valid.
+func (w *watcher) wantRefused(t *testing.T) {
+	t.Helper()
 	ev := w.next()
 	var p Problem
 	if err := json.Unmarshal([]byte(ev.data), &p); err != nil || ev.name != "error" || p.Code != resource.CodeUnauthenticated {
@@ -260,19 +289,27 @@ func TestWatchEndsWithTheServer(t *testing.T) {
 			t.Errorf("event %+v", ev)
 		}
 	}
-	if _, err := e.api.enterStream(); !resource.IsCode(err, resource.CodeUnavailable) {
+	if _, err := e.api.enterStream(caller{}); !resource.IsCode(err, resource.CodeUnavailable) {
 		t.Errorf("a stream after the end: %v", err)
 	}
 }
 
 func TestStreamsAreBounded(t *testing.T) {
 	e := newEnv(t)
-	for range maxStreams {
-		leave, err := e.api.enterStream()
-		if err != nil {
-			t.Fatal(err)
+	enter := func(who string, n int) {
+		for range n {
+			leave, err := e.api.enterStream(caller{name: who})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(leave)
 		}
-		defer leave()
+	}
+	enter("ro", maxOwnStreams)
+	e.wantCode(resource.CodeTooManyRequests, e.do("GET", "/api/v1/images?watch=true", readerToken, ""))
+	e.watch("/api/v1/images?watch=true", ownerToken) // others still have theirs
+	for i := range 3 {
+		enter("other "+strconv.Itoa(i), maxOwnStreams-i/2)
 	}
 	e.wantCode(resource.CodeTooManyRequests, e.do("GET", "/api/v1/images?watch=true", ownerToken, ""))
 }

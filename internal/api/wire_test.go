@@ -205,15 +205,22 @@ func TestStuckWatcherIsCutOff(t *testing.T) {
 		if line, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
 			t.Fatalf("%q %v", line, err)
 		}
-		if len(e.api.streamSlots) != 1 {
+		if e.streams() != 1 {
 			t.Error("the watch has no place")
 		}
 		time.Sleep(eventTimeout + time.Second)
 		synctest.Wait()
-		if len(e.api.streamSlots) != 0 {
+		if e.streams() != 0 {
 			t.Errorf("the watch is still there after %s", time.Since(began))
 		}
 	})
+}
+
+// streams is how many are open.
+func (e *env) streams() int {
+	e.api.slots.mu.Lock()
+	defer e.api.slots.mu.Unlock()
+	return e.api.slots.all
 }
 
 // TestHTTP2: the same over TLS, as clients beyond loopback use it.
