@@ -65,12 +65,12 @@ func (s *Server) enterStream(who Principal) (leave func(), err error) {
 // stream is an answer of unknown length.
 type stream struct {
 	contentType string
-	// live: the answer begins at once, however late its first byte may be, and ends with the caller's token.
+	// live: the answer begins at once, however late its first byte may be.
 	live  bool
 	write func(ctx context.Context, w io.Writer) error
 }
 
-// stream answers with what st writes. An error before the first byte is a
+// stream answers with what st writes, for as long as the caller's token is valid. An error before the first byte is a
 // problem; later the connection is broken, for half an answer must not look whole.
 func (s *Server) stream(hc huma.Context, st stream) {
 	r, out := humago.Unwrap(hc)
@@ -83,8 +83,8 @@ func (s *Server) stream(hc huma.Context, st stream) {
 	w := &lateWriter{out: out, control: c.control, contentType: st.contentType}
 	if st.live {
 		w.begin()
-		defer s.watchToken(ctx, cancel, c)()
 	}
+	defer s.watchToken(ctx, cancel, c)()
 	err := st.write(ctx, w)
 	if err == nil {
 		err = context.Cause(ctx)

@@ -129,7 +129,12 @@ func (s *Server) backup(ctx context.Context, _ *none) (func(huma.Context), error
 	if err := allow(ctx, VerbAdminister, "", ""); err != nil {
 		return nil, err
 	}
+	leave, err := s.enterStream(callOf(ctx).who)
+	if err != nil {
+		return nil, err
+	}
 	return func(hc huma.Context) {
+		defer leave()
 		s.stream(hc, stream{contentType: "application/x-tar", write: s.System.Backup})
 	}, nil
 }

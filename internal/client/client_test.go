@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -213,7 +214,7 @@ func TestRefusals(t *testing.T) {
 					return
 				}
 			}
-		}, resource.CodeInternal, "longer than"},
+		}, resource.CodeInternal, "too long"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,6 +298,19 @@ func TestTokenFiles(t *testing.T) {
 	writeFile(t, good, " told \n")
 	writeFile(t, bad, "two\nlines")
 	writeFile(t, empty, "\n")
+	read, write, err := os.Pipe() // what a shell makes of <(…)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	go func() {
+		defer write.Close()
+		io.WriteString(write, "to")
+		io.WriteString(write, "ld\n")
+	}()
+	if c := newClient(t, Options{TokenFile: fmt.Sprintf("/dev/fd/%d", read.Fd())}); c.token.token != "told" {
+		t.Errorf("through a pipe came %q", c.token.token)
+	}
 	if c := newClient(t, Options{TokenFile: good}); c.token.token != "told" {
 		t.Errorf("got %q", c.token.token)
 	}

@@ -58,7 +58,7 @@ func (c *Client) call(ctx context.Context, r request, out any) (*http.Response, 
 	defer resp.Body.Close()
 	body, err := readLimited(resp.Body, maxAnswer)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.target, err)
+		return nil, c.half(ctx, r, err)
 	}
 	if out == nil || len(body) == 0 {
 		return resp, nil
@@ -153,11 +153,25 @@ func doubt(r request) string {
 	return "; whether it was carried out is not known"
 }
 
+// half is the error of an answer that was not read to its end. A connection that
+// broke is a server that may be back in a moment.
+func (c *Client) half(ctx context.Context, r request, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errTooLong):
+		return fmt.Errorf("read the answer of %s: %w", c.target, err)
+	}
+	return resource.Errorf(resource.CodeUnavailable, "%s: the answer broke off: %v%s", c.what(r), err, doubt(r))
+}
+
+var errTooLong = errors.New("it is too long")
+
 // readLimited reads at most limit bytes and says so when there are more.
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("it is longer than %d bytes", limit)
+		err = fmt.Errorf("%w: more than %d bytes", errTooLong, limit)
 	}
 	return b, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -69,12 +70,11 @@ func readToken(file string) (string, error) {
 		return "", fmt.Errorf("read the token: %w", err)
 	}
 	defer f.Close()
-	b := make([]byte, maxToken+1)
-	n, err := f.Read(b)
-	if err != nil && n == 0 {
+	b, err := io.ReadAll(io.LimitReader(f, maxToken+1)) // a pipe gives it in pieces
+	if err != nil {
 		return "", fmt.Errorf("read the token %s: %w", file, err)
 	}
-	return clean(string(b[:n]), file)
+	return clean(string(b), file)
 }
 
 // clean keeps a token that cannot be one from becoming part of a header, or of an error message.

@@ -128,6 +128,28 @@ func TestWatchListsAgainWhenTooFarBehind(t *testing.T) {
 	}
 }
 
+// TestWatchSurvivesHalfAList: the server may be killed in the middle of any answer.
+func TestWatchSurvivesHalfAList(t *testing.T) {
+	gone := func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusGone, map[string]any{"code": "gone"})
+	}
+	c := newScript(t,
+		gone,
+		func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, `{"items":[`)
+		},
+		gone,
+		func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, page{Items: []resource.Document{set("new", 8, nil)}, Revision: 20})
+		},
+	)
+	got, err := gather(t, c, WatchOptions{Kind: "ScaleSet", From: List{Revision: 4}}, 1)
+	if err != nil || !slices.Equal(got, []string{"put new@8"}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 func TestWatchFilters(t *testing.T) {
 	blue, green := map[string]string{"tier": "blue"}, map[string]string{"tier": "green"}
 	c := newScript(t, events(t, "1",
