@@ -89,7 +89,7 @@ func (p *pass) resume() {
 	s := &p.Rollout.Status
 	p.enter(s.PausedFrom, "resumed")
 	s.PhaseSince = p.Now.Add(-s.PausedAfter.Std())
-	if s.Shifted != nil {
+	if s.PausedFrom == resource.RolloutShifting {
 		s.Shifted.At = p.Now
 	}
 	s.PausedFrom, s.PausedAfter, s.PausedUntil = "", 0, nil

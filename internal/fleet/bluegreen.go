@@ -10,8 +10,9 @@ import (
 
 // Limits of the waits that no policy names (law 6).
 const (
-	retireLimit  = 10 * time.Minute // for a colour to be gone, on top of its drain
-	confirmLimit = 2 * time.Minute  // for the gateways to confirm a move of traffic
+	confirmLimit = 2 * time.Minute  // for the gateways to confirm what they were told
+	drainLimit   = 10 * time.Minute // for them to confirm the end of a drain, on top of its time-out
+	retireLimit  = 15 * time.Minute // for a colour to be gone, on top of its drain's time-out
 	drainPoll    = 100 * time.Millisecond
 	bakePoll     = 250 * time.Millisecond
 )
@@ -104,11 +105,11 @@ func (p *pass) starting() {
 // shift moves all traffic from one colour to the other in one write.
 func (p *pass) shift(to, from []*member, phase resource.RolloutPhase, detail string) {
 	for _, m := range to {
-		m.admit(resource.AdmissionInService)
+		p.admit(m, resource.AdmissionInService)
 	}
 	for _, m := range from {
 		if m.Status.Admission == resource.AdmissionInService {
-			m.admit(resource.AdmissionDraining)
+			p.admit(m, resource.AdmissionDraining)
 		}
 	}
 	p.Rollout.Status.Shifted = &resource.Shift{At: p.Now}
@@ -182,15 +183,9 @@ func (p *pass) unfit(fresh []*member) string {
 // finishing waits for the old colour's drain, which belongs into the report.
 func (p *pass) finishing() {
 	p.serve(p.populateNew())
-	old := p.populateOld()
-	if p.standBy(old) {
+	if old := p.populateOld(); p.standBy(old) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
-		return
-	}
-	if p.outOfTime() {
-		p.settle(old)
-		p.end(resource.RolloutFailed, "the new version serves, but the gateway did not confirm the drain of the old one")
 	}
 }
 
@@ -211,89 +206,6 @@ func (p *pass) settle(old []*member) {
 			Until: p.Now.Add(s.Policy.KeepPrevious.Std()),
 		}
 	}
-}
-
-// rollingBack puts all traffic back and removes the new colour.
-func (p *pass) rollingBack() {
-	s := &p.Rollout.Status
-	p.serve(p.populateOld())
-	if !p.backConfirmed() {
-		return
-	}
-	fresh := p.newMembers()
-	if s.Outcome == resource.RolloutFailed && s.KeepFailed {
-		if p.standBy(fresh) {
-			p.keepToLookInto()
-		}
-		return
-	}
-	if p.retire(s.NewColour) || p.outOfTime() {
-		p.endBack()
-	}
-}
-
-// backConfirmed waits until the gateways route to the old colour again. When none
-// answers, the wait ends with the rollout: what they serve is not touched further.
-func (p *pass) backConfirmed() bool {
-	s := &p.Rollout.Status
-	if s.Shifted == nil || p.ShiftApplied {
-		return true
-	}
-	if p.until(s.Shifted.At.Add(confirmLimit)) {
-		s.Reason += "; the gateway did not confirm that traffic is back"
-		s.Outcome = resource.RolloutFailed
-		p.endBack()
-	}
-	p.again(drainPoll)
-	return false
-}
-
-func (p *pass) keepToLookInto() {
-	s := &p.Rollout.Status
-	p.Set.Status.Previous = &resource.Previous{
-		Colour: s.NewColour, Model: s.ToModel, Rollout: p.Rollout.Name,
-		Until: p.Now.Add(s.Policy.KeepPrevious.Std()), Failed: true,
-	}
-	p.endBack()
-}
-
-func (p *pass) endBack() {
-	s := &p.Rollout.Status
-	if s.MarkBad {
-		p.rememberBad(s.ToModel, s.Reason)
-	}
-	p.end(s.Outcome, s.Reason)
-}
-
-// goBack turns the rollout round. Before the shift the old colour still has all
-// the traffic; after it, it gets it back in the same write.
-func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string) {
-	s := &p.Rollout.Status
-	s.Outcome, s.MarkBad, s.Reason = outcome, markBad, reason
-	s.PausedUntil = nil
-	if s.Shifted == nil {
-		p.enter(resource.RolloutRollingBack, reason)
-		return
-	}
-	p.mark(windowAfter)
-	p.shift(p.populateOld(), p.newMembers(), resource.RolloutRollingBack, reason)
-}
-
-// fail is goBack for what the new model did wrong, which is remembered.
-func (p *pass) fail(reason string) {
-	p.giveUp(reason)
-	p.Rollout.Status.MarkBad = p.Rollout.Spec.RollbackOf == ""
-}
-
-// giveUp is goBack for what went wrong around the new model, which may be tried again.
-func (p *pass) giveUp(reason string) {
-	s := &p.Rollout.Status
-	outcome := resource.RolloutRolledBack
-	if !s.RollbackOnFailure || p.Rollout.Spec.RollbackOf != "" {
-		outcome = resource.RolloutFailed
-	}
-	s.KeepFailed = !s.RollbackOnFailure
-	p.goBack(outcome, false, reason)
 }
 
 // complaint says what is wrong with an instance, and why if its record tells.

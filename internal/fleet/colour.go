@@ -26,9 +26,12 @@ func (p *pass) populate(c resource.Colour, model resource.Model, want int) []*me
 }
 
 // worth is how much a scale-in would rather keep an instance: a set that shrinks
-// while it still grows must not lose one that serves for one that does not yet.
+// while it still grows, or while some have failed, must not lose one that serves
+// for one that does not.
 func (m *member) worth() int {
 	switch {
+	case m.serving():
+		return 3
 	case m.Status.Admission == resource.AdmissionInService:
 		return 2
 	case m.healthy():
@@ -60,7 +63,7 @@ func (p *pass) serve(list []*member) {
 		if m.Status.Admission == resource.AdmissionInService || !m.healthy() {
 			continue
 		}
-		m.admit(resource.AdmissionInService)
+		p.admit(m, resource.AdmissionInService)
 	}
 }
 
@@ -80,18 +83,37 @@ func (p *pass) standBy(list []*member) bool {
 func (p *pass) drained(m *member) bool {
 	switch m.Status.Admission {
 	case resource.AdmissionInService:
-		m.admit(resource.AdmissionDraining)
+		p.admit(m, resource.AdmissionDraining)
 		return false
 	case resource.AdmissionDraining:
 		d, known := p.Drains[m.Name]
-		if !known || d.Ended == "" {
+		switch {
+		case known && d.Ended == "", !known && !p.overdue(m):
 			p.again(drainPoll)
 			return false
+		case !known:
+			d.Ended = resource.DrainTimeout
 		}
-		m.admit(resource.AdmissionOut)
+		p.admit(m, resource.AdmissionOut)
 		p.reportDrain(m.Name, d)
 	}
 	return true
+}
+
+// overdue says that no gateway has known of a drain for so long that none can be
+// running: one that knows of it ends it at its time-out, and one that does not
+// answer is ended and started anew. Before that the set says what it waits for.
+func (p *pass) overdue(m *member) bool {
+	since := m.Status.DrainingSince
+	if since == nil {
+		m.Status.DrainingSince, m.changed = new(p.Now), true
+		return false
+	}
+	due := since.Add(p.DrainTimeout)
+	if p.until(due.Add(confirmLimit)) {
+		p.unconfirmed = append(p.unconfirmed, m.Name)
+	}
+	return p.until(due.Add(drainLimit))
 }
 
 // takeOut drains an instance and then deletes it.

@@ -56,6 +56,9 @@ func same[S, T any](a, b resource.Object[S, T]) bool {
 func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 	for _, in := range plan.Create {
 		made, err := store.PutAs(tx, in, store.IfRevision(0))
+		if errors.Is(err, store.ErrConflict) {
+			return 0, fmt.Errorf("create instance %s: a document of that name exists", in.Name) // to come again helps nobody
+		}
 		if err != nil {
 			return 0, fmt.Errorf("create instance %s: %w", in.Name, err)
 		}
@@ -63,7 +66,8 @@ func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 	}
 	for _, in := range plan.Change {
 		err := store.Edit(tx, resource.KindInstance, in.Name, func(o *resource.Instance) error {
-			o.Status.Admission, o.Status.Goal, o.Status.Discard = in.Status.Admission, in.Status.Goal, in.Status.Discard
+			o.Status.Admission, o.Status.DrainingSince = in.Status.Admission, in.Status.DrainingSince
+			o.Status.Goal, o.Status.Discard = in.Status.Goal, in.Status.Discard
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {

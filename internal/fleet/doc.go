@@ -9,7 +9,8 @@
 // the Instance documents, confirmed routing and finished drains from Traffic.
 //
 // Nothing that took traffic is deleted before every gateway has said that its
-// drain is over. A rollout never takes an instance of the serving colour out
+// drain is over, or has been silent for longer than one lives without answering.
+// Traffic never goes back to a colour without a healthy instance while the other has one. A rollout never takes an instance of the serving colour out
 // before all instances of the new one are Healthy, and it always ends: each
 // phase has a limit, and what runs out of time goes back.
 //

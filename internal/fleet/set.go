@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -20,6 +21,7 @@ func Decide(v View) Plan {
 	}
 	p.standIn()
 	p.explain()
+	p.explainDrains()
 	return p.finish()
 }
 
@@ -125,6 +127,21 @@ func (p *pass) explain() {
 	set.Conditions = resource.SetCondition(set.Conditions, resource.Condition{
 		Type: resource.ConditionSpecNotRunning, Status: true, Reason: reason, Since: p.Now,
 		Message: fmt.Sprintf("the spec asks for %s, %s runs: %s", p.Set.Spec.Image, set.Model.Image, message),
+	})
+}
+
+// explainDrains says which instances go on running because no gateway confirms
+// that they are done, and until when.
+func (p *pass) explainDrains() {
+	set := &p.Set.Status
+	if len(p.unconfirmed) == 0 {
+		set.Conditions = resource.ClearCondition(set.Conditions, resource.ConditionDrainUnconfirmed)
+		return
+	}
+	set.Conditions = resource.SetCondition(set.Conditions, resource.Condition{
+		Type: resource.ConditionDrainUnconfirmed, Status: true, Reason: "NoGateway", Since: p.Now,
+		Message: fmt.Sprintf("no gateway confirms that the drain of %s has ended; they are taken out all the same %s after its time-out; `drover status` tells about the gateway",
+			strings.Join(p.unconfirmed, ", "), resource.Duration(drainLimit)),
 	})
 }
 

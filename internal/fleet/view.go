@@ -44,8 +44,9 @@ type Plan struct {
 // pass is one decision in the making: it works on its own copies.
 type pass struct {
 	View
-	plan      Plan
-	instances []*member
+	plan        Plan
+	instances   []*member
+	unconfirmed []string // those whose drain's end no gateway confirms
 }
 
 // member is an instance within a pass.
@@ -175,9 +176,13 @@ func (m *member) serving() bool {
 	return m.healthy() && m.Status.Admission == resource.AdmissionInService
 }
 
-func (m *member) admit(a resource.Admission) {
-	if m.Status.Admission != a {
-		m.Status.Admission, m.changed = a, true
+func (p *pass) admit(m *member, a resource.Admission) {
+	if m.Status.Admission == a {
+		return
+	}
+	m.Status.Admission, m.Status.DrainingSince, m.changed = a, nil, true
+	if a == resource.AdmissionDraining {
+		m.Status.DrainingSince = new(p.Now)
 	}
 }
 

@@ -82,7 +82,7 @@ func (w *world) view() View {
 			v.ShiftApplied = w.applied >= s.Revision
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.instances)) {
+	for _, name := range w.names() {
 		v.Instances = append(v.Instances, w.instances[name].Instance)
 		if end, ok := w.draining[name]; ok && w.gatewayUp() {
 			d := Drain{InFlightAtStart: 1}
@@ -97,6 +97,9 @@ func (w *world) view() View {
 	}
 	return v
 }
+
+// names are sorted: the same seed must make the same world.
+func (w *world) names() []string { return slices.Sorted(maps.Keys(w.instances)) }
 
 func clone[S, T any](o resource.Object[S, T]) resource.Object[S, T] {
 	d, err := o.Document()
@@ -147,7 +150,7 @@ func (w *world) decide() (again time.Duration) {
 		w.revision++
 		p := w.instances[in.Name]
 		p.Revision, shift = w.revision, w.revision
-		p.Status.Admission, p.Status.Goal = in.Status.Admission, in.Status.Goal
+		p.Status.Admission, p.Status.Goal, p.Status.DrainingSince = in.Status.Admission, in.Status.Goal, in.Status.DrainingSince
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
@@ -175,13 +178,13 @@ func (w *world) checkPlan(before View, plan Plan) {
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
 	}
-	was := count(serving)
+	was, wasWell := count(serving), anyServes(before.Instances)
 	for _, in := range plan.Change {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
 		if in.Status.Goal != resource.GoalDelete || w.instances[in.Name].Status.Goal == resource.GoalDelete {
 			continue
 		}
-		if w.routed[in.Name] == resource.AdmissionInService {
+		if w.gatewayUp() && w.routed[in.Name] == resource.AdmissionInService {
 			w.t.Fatalf("%s is deleted while the gateway sends it requests", in.Name)
 		}
 		if end, busy := w.draining[in.Name]; busy && w.now.Before(end) {
@@ -191,6 +194,31 @@ func (w *world) checkPlan(before View, plan Plan) {
 	if now := count(serving); now < min(was, plan.Set.Spec.Capacity) {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
+	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) {
+		w.t.Fatal("law 1: the last healthy instance in service was taken out")
+	}
+	if total := len(before.Instances) + len(plan.Create); total > 4*max(plan.Set.Spec.Capacity, 50) {
+		w.t.Fatalf("%d instances of capacity %d", total, plan.Set.Spec.Capacity)
+	}
+}
+
+func anyServes(list []resource.Instance) bool {
+	return slices.ContainsFunc(list, func(in resource.Instance) bool {
+		return in.Status.Admission == resource.AdmissionInService && in.Status.Health == resource.HealthHealthy
+	})
+}
+
+// written are the instances as they are after a write.
+func written(before, changed []resource.Instance) []resource.Instance {
+	list := slices.Clone(before)
+	for _, in := range changed {
+		for i := range list {
+			if list[i].Name == in.Name {
+				list[i] = in
+			}
+		}
+	}
+	return list
 }
 
 func count(m map[string]bool) (n int) {
@@ -205,7 +233,8 @@ func count(m map[string]bool) (n int) {
 // live moves compute and the gateway on by d.
 func (w *world) live(d time.Duration) {
 	w.now = w.now.Add(d)
-	for name, p := range w.instances {
+	for _, name := range w.names() {
+		p := w.instances[name]
 		if p.Status.Goal == resource.GoalDelete && !w.now.Before(p.goneAt) {
 			delete(w.instances, name)
 			w.revision++
@@ -242,8 +271,8 @@ func (w *world) route() {
 			delete(w.draining, name)
 		}
 	}
-	for name, p := range w.instances {
-		now := p.Status.Admission
+	for _, name := range w.names() {
+		now := w.instances[name].Status.Admission
 		if now == resource.AdmissionInService {
 			w.everServed[name] = true
 			delete(w.draining, name)
@@ -255,9 +284,10 @@ func (w *world) route() {
 	}
 }
 
-// killGateway loses its memory: nothing is in flight in the next one.
+// killGateway loses its memory: nothing is in flight in the next one, which may be
+// long in coming.
 func (w *world) killGateway() {
-	w.gatewayDown = w.now.Add(w.seconds(0, 20))
+	w.gatewayDown = w.now.Add(w.seconds(0, rapid.SampledFrom([]int{20, 20, 20, 1800}).Draw(w.t, "down")))
 	w.incarnation++
 	clear(w.draining)
 }
@@ -285,7 +315,7 @@ func (w *world) settle(limit time.Duration) {
 			step = 2 * time.Second
 		}
 		w.live(step)
-		if w.revision != before {
+		if w.revision != before || !w.gatewayUp() {
 			quiet = w.now
 		}
 		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -116,7 +115,7 @@ func newRollout(set *resource.ScaleSet, model resource.Model, now time.Time) res
 	s := &set.Status
 	s.NextRollout++
 	r := resource.Rollout{Meta: resource.Meta{
-		Kind: resource.KindRollout, Name: fmt.Sprintf("%s-%d", set.Name, s.NextRollout), Created: now,
+		Kind: resource.KindRollout, Name: resource.RolloutName(set.Name, s.NextRollout), Created: now,
 	}}
 	r.Spec = resource.RolloutSpec{
 		Set: set.Name, Strategy: resource.ModeBlueGreen,

@@ -65,6 +65,9 @@ type InstanceStatus struct {
 	LastExit   *Exit           `json:"lastExit,omitempty"`
 	Conditions List[Condition] `json:"conditions"`
 
+	// DrainingSince is when Admission became Draining; nil: it is not.
+	DrainingSince *time.Time `json:"drainingSince,omitempty"`
+
 	Goal  Goal          `json:"goal"`
 	Phase InstancePhase `json:"phase"`
 	// HasData: its data folder is not empty; a new colour would not have what is in it.

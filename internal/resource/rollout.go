@@ -91,6 +91,7 @@ type Ask struct {
 type Shift struct {
 	Revision int64     `json:"revision"`
 	At       time.Time `json:"at"`
+	Back     bool      `json:"back,omitempty"` // to the old colour again
 }
 
 type Batch struct {

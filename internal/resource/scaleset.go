@@ -150,5 +150,6 @@ const (
 	ConditionImageNotFound     = "ImageNotFound"
 	ConditionSpecNotRunning    = "SpecNotRunning" // spec and status differ; the message says why
 	ConditionImageFieldsUnused = "ImageFieldsIgnored"
-	ConditionRecovered         = "Recovered" // an older snapshot was served
+	ConditionRecovered         = "Recovered"        // an older snapshot was served
+	ConditionDrainUnconfirmed  = "DrainUnconfirmed" // no gateway says that a drain has ended
 )

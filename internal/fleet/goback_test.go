@@ -1,0 +1,88 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// Traffic goes back at once unless that would take it from instances that can
+// serve to a colour that cannot.
+func TestWayBack(t *testing.T) {
+	const well, sick = resource.HealthHealthy, resource.HealthUnhealthy
+	type expect struct {
+		phase  resource.RolloutPhase
+		back   bool            // the traffic has moved
+		colour resource.Colour // the set's own
+	}
+	blue, green := resource.Blue, resource.Green
+	for _, test := range []struct {
+		name  string
+		old   []resource.Health
+		fresh []resource.Health
+		after time.Duration // since it waits
+		want  expect
+	}{
+		{"the old colour is well", health(well, well), health(well, sick), 0, expect{resource.RolloutRollingBack, true, blue}},
+		{"one of the old is", health(sick, well), health(well, sick), 0, expect{resource.RolloutRollingBack, true, blue}},
+		{"none is, on either side", health(sick, sick), health(sick, sick), 0, expect{resource.RolloutRollingBack, true, blue}},
+		{"none of the old, one of the new is", health(sick, sick), health(well, sick), 0, expect{resource.RolloutRollingBack, false, blue}},
+		{"still none", health(sick, sick), health(well, sick), time.Minute, expect{resource.RolloutRollingBack, false, blue}},
+		{"then one of the old is", health(sick, well), health(well, sick), time.Minute, expect{resource.RolloutRollingBack, true, blue}},
+		{"then none of the new is", health(sick, sick), health(sick, sick), time.Minute, expect{resource.RolloutRollingBack, true, blue}},
+		{"none of the old in time", health(sick, sick), health(well, sick), time.Hour, expect{resource.RolloutFailed, false, green}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := bakingView(test.old, test.fresh)
+			if test.after > 0 {
+				first := Decide(bakingView(health(sick, sick), health(well, sick)))
+				v.Rollout, v.Set, v.Now = first.Rollout, first.Set, v.Now.Add(test.after)
+			}
+			plan := Decide(v)
+			s := plan.Rollout.Status
+			if got := (expect{s.Phase, plan.Shifted, plan.Set.Status.Colour}); got != test.want {
+				t.Errorf("got %+v, want %+v (%s)", got, test.want, s.Reason)
+			}
+			if s.Shifted.Back != plan.Shifted {
+				t.Error("the move is not marked as the way back")
+			}
+			for _, in := range plan.Change {
+				if !plan.Shifted && in.Status.Colour == green && in.Status.Admission != resource.AdmissionInService {
+					t.Errorf("%s was taken out", in.Name)
+				}
+			}
+		})
+	}
+}
+
+// A failure in the pass that also replaces an instance makes one, not two.
+func TestWayBackReplacesOnce(t *testing.T) {
+	v := bakingView(health(resource.HealthHealthy, resource.HealthHealthy), health(resource.HealthUnhealthy, resource.HealthHealthy))
+	v.Instances = v.Instances[1:]
+	if plan := Decide(v); len(plan.Create) != 1 {
+		t.Errorf("%d instances for the one that is missing", len(plan.Create))
+	}
+}
+
+func health(h ...resource.Health) []resource.Health { return h }
+
+// bakingView is a set of two whose green colour has the traffic since a moment.
+func bakingView(old, fresh []resource.Health) View {
+	v := viewIn(resource.RolloutBaking, false)
+	v.Set.Spec.Capacity = len(old)
+	v.Set.Status.Colour, v.Rollout.Status.OldColour, v.Rollout.Status.NewColour = resource.Blue, resource.Blue, resource.Green
+	v.Rollout.Status.RollbackOnFailure = true
+	v.Rollout.Status.Shifted, v.Rollout.Status.PhaseSince, v.ShiftApplied = &resource.Shift{Revision: 1, At: v.Now}, v.Now, true
+	v.Instances = nil
+	add := func(c resource.Colour, a resource.Admission, list []resource.Health) {
+		for _, h := range list {
+			in := resource.Instance{Meta: resource.Meta{Name: resource.InstanceName("web", len(v.Instances))}}
+			in.Status = resource.InstanceStatus{Colour: c, Goal: resource.GoalRun, Health: h, Admission: a}
+			v.Instances = append(v.Instances, in)
+		}
+	}
+	add(resource.Blue, resource.AdmissionOut, old)
+	add(resource.Green, resource.AdmissionInService, fresh)
+	return v
+}
