@@ -35,5 +35,9 @@
 // answerable: content is no proof, workloads repeat themselves. (A power cut in
 // the middle of the collapse itself is for the file system's journal to mend.)
 //
+// The journal also counts what was cut off, so that the position of a byte stays
+// the same over rotations and restarts: a reader that was cut off goes on where it
+// was (Bookmark). A journal that was lost begins another life of positions.
+//
 // One process works on a log at a time: the Keeper, in the control process.
 package logfile

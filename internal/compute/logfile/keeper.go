@@ -116,9 +116,10 @@ type log struct {
 	dir string
 
 	mu      sync.RWMutex
-	whole   bool  // no rotation was left half done
-	midLine bool  // the oldest file begins in mid-line
-	base    int64 // position of output.log's first byte; positions count from where this life began
+	whole   bool   // no rotation was left half done
+	midLine bool   // the oldest file begins in mid-line
+	base    int64  // position of output.log's first byte
+	life    string // what positions count from; see journal
 }
 
 func (l *log) rotateOnce(k *Keeper) (int64, error) {
@@ -134,8 +135,7 @@ func (l *log) rotateOnce(k *Keeper) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("log %s: %w", l.dir, err)
 	}
-	l.whole, l.midLine = true, r.j.MidLine
-	l.base += moved
+	l.took(r.j)
 	return moved, nil
 }
 
@@ -143,13 +143,18 @@ func (l *log) rotateOnce(k *Keeper) (int64, error) {
 func (l *log) ready(k *Keeper) (*rotation, error) {
 	r := &rotation{dir: l.dir, keep: k.o.Keep, step: k.step, collapse: k.collapse}
 	if l.whole {
-		return r, r.load()
+		err := r.load()
+		r.j.Base, r.j.Life = l.base, l.life // also when the journal was damaged meanwhile: cursors stand by these
+		return r, err
 	}
-	moved, err := r.recover()
-	if err != nil {
+	if err := r.recover(); err != nil {
 		return nil, fmt.Errorf("log %s: %w", l.dir, err)
 	}
-	l.whole, l.midLine = true, r.j.MidLine
-	l.base += moved
+	l.took(r.j)
 	return r, nil
+}
+
+// took remembers what the journal of a log without a half rotation says.
+func (l *log) took(j journal) {
+	l.whole, l.midLine, l.base, l.life = true, j.MidLine, j.Base, j.Life
 }

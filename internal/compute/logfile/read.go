@@ -78,19 +78,36 @@ type cursor struct {
 // cursor stands before the last n lines.
 func (k *Keeper) cursor(dir string, n int, w io.Writer) (*cursor, error) {
 	c := &cursor{k: k, l: k.log(dir), w: w}
-	err := c.l.reading(k, func(p pieces) (err error) {
+	mark, marks := w.(Bookmark)
+	var begins position
+	err := c.l.reading(k, func(p pieces) error {
 		c.end = p.end()
-		c.pos, c.skip = p.start(), c.l.midLine
-		if n < 0 {
-			return nil
+		if !marks || !c.resume(p, mark.After()) {
+			if err := c.stand(p, n); err != nil {
+				return err
+			}
 		}
-		if at, found, err := p.lastLines(n); err != nil || found {
-			c.pos, c.skip = at, false
-			return err
-		}
-		return nil
+		err := c.whole(p)
+		begins = position{c.l.life, c.pos}
+		return err
 	})
+	if err == nil && marks {
+		mark.Begins(begins.String()) // not in there: who is told may take its time
+	}
 	return c, err
+}
+
+// stand puts the cursor before the last n lines; n < 0: all.
+func (c *cursor) stand(p pieces, n int) error {
+	c.pos, c.skip = p.start(), c.l.midLine
+	if n < 0 {
+		return nil
+	}
+	at, found, err := p.lastLines(n)
+	if err != nil || found {
+		c.pos, c.skip = at, false
+	}
+	return err
 }
 
 // next reads a chunk, not beyond end unless that is negative, and writes the lines that it ends.

@@ -34,6 +34,11 @@ type journal struct {
 	Length int64  `json:"length,omitempty"` // of the head that was copied
 	// MidLine: the oldest file that is kept begins in mid-line.
 	MidLine bool `json:"midLine,omitempty"`
+	// Base is the position of output.log's first byte. It counts from where the log
+	// began, or from where Life did.
+	Base int64 `json:"base,omitempty"`
+	// Life is new when the journal was lost, and Base with it.
+	Life string `json:"life,omitempty"`
 }
 
 const markSize = 32
@@ -52,15 +57,16 @@ func (r *rotation) path(name string) string { return filepath.Join(r.dir, name) 
 
 func (r *rotation) numbered(n int) string { return r.path(fileName + "." + strconv.Itoa(n)) }
 
-// recover finishes what a crash interrupted and returns how much that moved.
-func (r *rotation) recover() (int64, error) {
+// recover finishes what a crash interrupted.
+func (r *rotation) recover() error {
 	if err := r.load(); err != nil {
-		return 0, err
+		return err
 	}
 	if r.j.Phase != idle {
-		return r.finish()
+		_, err := r.finish()
+		return err
 	}
-	return 0, remove(r.path(newName))
+	return remove(r.path(newName))
 }
 
 // load reads the journal. One that is damaged loses nothing: a copy that is
@@ -76,7 +82,7 @@ func (r *rotation) load() error {
 	if json.Unmarshal(b, &r.j) == nil && (r.j.Phase == idle || len(r.j.Mark) == markSize) {
 		return nil
 	}
-	r.j = journal{MidLine: true}
+	r.j = journal{MidLine: true, Life: rand.Text()}
 	if _, err := os.Stat(r.path(newName)); err == nil {
 		if err := r.shift(); err != nil {
 			return err
@@ -184,7 +190,7 @@ func (r *rotation) finish() (moved int64, err error) {
 	if moved, err = size(r.numbered(1)); err != nil {
 		return 0, fmt.Errorf("rotate: %w", err)
 	}
-	r.j = journal{MidLine: r.j.MidLine}
+	r.j = journal{MidLine: r.j.MidLine, Base: r.j.Base + moved, Life: r.j.Life}
 	if err := r.at("idle"); err != nil {
 		return 0, err
 	}
