@@ -44,19 +44,24 @@ func newGroup() *group { return &group{failed: make(chan error, 1)} }
 // start runs a component and returns what stops it and waits for it.
 func (g *group) start(name string, run func(context.Context) error) func(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() { // who stops it waits for it
-		defer close(done)
 		err := run(ctx)
 		if ctx.Err() == nil {
 			g.fail(name, err)
+			err = nil
 		}
+		done <- err
 	}()
 	return func(limit context.Context) error {
 		cancel()
 		select {
-		case <-done:
-			return nil
+		case err := <-done:
+			done <- nil // for who stops it again
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
 		case <-limit.Done():
 			return fmt.Errorf("%s did not end in time", name)
 		}
