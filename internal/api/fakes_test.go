@@ -92,6 +92,7 @@ type ports struct {
 	logs  func(ctx context.Context, tail int, follow bool, w io.Writer) error
 	asks  []resource.Ask
 	tar   func(io.Writer) error
+	after string
 	downs int
 }
 
@@ -150,6 +151,12 @@ func (p *ports) Scale(ctx context.Context, set string, capacity int) (resource.S
 }
 
 func (p *ports) Logs(ctx context.Context, _ string, tail int, follow bool, w io.Writer) error {
+	mark := w.(interface {
+		After() string
+		Begins(string)
+	})
+	p.after = mark.After()
+	mark.Begins("life:7")
 	if p.logs == nil {
 		_, err := io.WriteString(w, "one\ntwo\n")
 		return err

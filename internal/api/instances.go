@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,6 +18,22 @@ type logsInput struct {
 	Name   string `path:"name" doc:"The instance's name."`
 	Follow bool   `query:"follow" doc:"Go on with what is written from now on."`
 	Tail   int    `query:"tail" minimum:"-1" maximum:"1000000" default:"-1" doc:"How many of the last lines; -1: all."`
+	After  string `query:"after" maxLength:"100" doc:"Go on from this position instead: the one in Drover-Log-Position with the number of bytes read since added to its last number."`
+}
+
+// logWriter tells the client where in the log the answer begins, for it to go on from there later.
+type logWriter struct {
+	*lateWriter
+	logsInput
+}
+
+func (w logWriter) After() string { return w.logsInput.After }
+
+func (w logWriter) Begins(position string) {
+	w.out.Header().Set("Drover-Log-Position", position)
+	if w.Follow {
+		w.begin() // the first line may be long in coming
+	}
 }
 
 func (s *Server) routeInstances() {
@@ -39,7 +54,8 @@ func (s *Server) routeInstances() {
 		OperationID: "readLogs", Method: http.MethodGet, Path: one + "/logs", Tags: []string{resource.KindInstance},
 		Summary: "What an instance wrote to its standard output and error", Errors: []int{404},
 		Responses: map[string]*huma.Response{"200": {
-			Description: "The lines, as they were written.",
+			Description: "The lines, as they were written. A connection that breaks off means that there is more.",
+			Headers:     map[string]*huma.Param{"Drover-Log-Position": {Description: "Where in the log the answer begins.", Schema: &huma.Schema{Type: huma.TypeString}}},
 			Content:     map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}
@@ -78,9 +94,9 @@ func (s *Server) logs(ctx context.Context, in *logsInput) (func(huma.Context), e
 	return func(hc huma.Context) {
 		defer leave()
 		s.stream(hc, stream{
-			contentType: "text/plain; charset=utf-8", live: in.Follow,
-			write: func(ctx context.Context, w io.Writer) error {
-				return s.Logs.Logs(ctx, in.Name, in.Tail, in.Follow, w)
+			contentType: "text/plain; charset=utf-8",
+			write: func(ctx context.Context, w *lateWriter) error {
+				return s.Logs.Logs(ctx, in.Name, in.Tail, in.Follow, logWriter{w, *in})
 			},
 		})
 	}, nil

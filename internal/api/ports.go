@@ -105,6 +105,8 @@ type Instances interface {
 
 // Logs writes the last tail lines of an instance's output to w (-1: all) and, with
 // follow, every one to come until ctx ends. A log that is not there yet is empty.
+// It asks w for After, the position to go on from in place of the last lines, and
+// tells it with Begins which one the first byte has.
 type Logs interface {
 	Logs(ctx context.Context, instance string, tail int, follow bool, w io.Writer) error
 }

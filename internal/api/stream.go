@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -65,9 +64,7 @@ func (s *Server) enterStream(who Principal) (leave func(), err error) {
 // stream is an answer of unknown length.
 type stream struct {
 	contentType string
-	// live: the answer begins at once, however late its first byte may be.
-	live  bool
-	write func(ctx context.Context, w io.Writer) error
+	write       func(ctx context.Context, w *lateWriter) error
 }
 
 // stream answers with what st writes, for as long as the caller's token is valid. An error before the first byte is a
@@ -81,9 +78,6 @@ func (s *Server) stream(hc huma.Context, st stream) {
 	defer cancel(nil)
 	defer context.AfterFunc(s.streams, func() { cancel(errStopping) })()
 	w := &lateWriter{out: out, control: c.control, contentType: st.contentType}
-	if st.live {
-		w.begin()
-	}
 	defer s.watchToken(ctx, cancel, c)()
 	err := st.write(ctx, w)
 	if err == nil {

@@ -20,8 +20,11 @@ func TestLogs(t *testing.T) {
 	e := newEnv(t)
 	e.put(instance("hello", 1))
 	r := e.want(200, e.do("GET", "/api/v1/instances/hello_1/logs?tail=2", ownerToken, ""))
-	if string(r.body) != "one\ntwo\n" {
-		t.Errorf("logs: %q", r.body)
+	if string(r.body) != "one\ntwo\n" || r.Header.Get("Drover-Log-Position") != "life:7" {
+		t.Errorf("logs: %q from %q", r.body, r.Header.Get("Drover-Log-Position"))
+	}
+	if e.want(200, e.do("GET", "/api/v1/instances/hello_1/logs?after=life:3", ownerToken, "")); e.ports.after != "life:3" {
+		t.Errorf("asked to go on from %q", e.ports.after)
 	}
 	e.wantCode(resource.CodeNotFound, e.do("GET", "/api/v1/instances/hello_2/logs", ownerToken, ""))
 	e.ports.logs = func(context.Context, int, bool, io.Writer) error {

@@ -135,7 +135,10 @@ func (s *Server) backup(ctx context.Context, _ *none) (func(huma.Context), error
 	}
 	return func(hc huma.Context) {
 		defer leave()
-		s.stream(hc, stream{contentType: "application/x-tar", write: s.System.Backup})
+		s.stream(hc, stream{
+			contentType: "application/x-tar",
+			write:       func(ctx context.Context, w *lateWriter) error { return s.System.Backup(ctx, w) },
+		})
 	}, nil
 }
 

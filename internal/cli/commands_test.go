@@ -60,19 +60,26 @@ func TestLogs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int)
+	w.log = "one\ntwo\nthr" // a server that is killed ends an answer anywhere
 	go func() { done <- Run(ctx, w.env(nil, "", &out, &errs), w.local, []string{"logs", "hello_0", "-f"}) }()
-	waitFor(t, &out, "first line")
-	cancel()
-	if code := <-done; code != 0 || errs.String() != "" {
-		t.Errorf("Ctrl-C: exit %d: %s", code, errs.String())
+	waitFor(t, &out, w.log)
+	restart := func(log string, rotated int) {
+		w.stop()
+		w.log, w.rotated = log, rotated
+		w.start()
+		waitFor(t, &out, log[rotated:])
 	}
-	go func() {
-		done <- Run(t.Context(), w.env(nil, "", &out, &errs), w.local, []string{"logs", "hello_0", "-f"})
-	}()
-	waitFor(t, &out, "first line\nfirst line")
-	w.stop()
-	if code := <-done; code != 1 || !strings.Contains(errs.String(), "read the log of hello_0") {
-		t.Errorf("a server that went away: exit %d: %s", code, errs.String())
+	restart("one\ntwo\nthree\nfour\n", 0)
+	if text := out.String(); text != w.log || !strings.Contains(errs.String(), "trying again") {
+		t.Errorf("after a restart: %q\n%s", text, errs.String())
+	}
+	restart(w.log+"lost\nfive\n", len(w.log)+len("lost\n"))
+	if text := out.String(); text != "one\ntwo\nthree\nfour\nfive\n" || !strings.Contains(errs.String(), "drover: 5 bytes of the log were rotated away meanwhile\n") {
+		t.Errorf("after lines were rotated away: %q\n%s", text, errs.String())
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("Ctrl-C: exit %d: %s", code, errs.String())
 	}
 }
 

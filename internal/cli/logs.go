@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -17,20 +16,18 @@ func (c *cli) logsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs INSTANCE",
 		Short: "Print what an instance wrote to its standard output and error",
+		Long: `Print what an instance wrote to its standard output and error. When the server restarts
+meanwhile, the log goes on where it broke off; standard error says so.`,
 		Example: `  drover logs hello_3 --tail 100
   drover logs hello_3 -f`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeNames(resource.KindInstance),
 		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
-			logs, err := cl.Logs(ctx, args[0], client.LogOptions{Follow: follow, Tail: tail})
-			if err != nil {
-				return err
+			o := client.LogOptions{
+				Follow: follow, Tail: tail, Interrupted: interrupted(c.Stderr),
+				Missing: func(err error) { fmt.Fprintf(c.Stderr, "drover: %s\n", oneLine(err.Error())) },
 			}
-			defer logs.Close()
-			if _, err := io.Copy(c.Stdout, logs); err != nil {
-				return untilInterrupted(ctx, fmt.Errorf("read the log of %s: %w", args[0], err))
-			}
-			return nil
+			return untilInterrupted(ctx, cl.Logs(ctx, args[0], o, c.Stdout))
 		}),
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written until Ctrl-C")

@@ -39,6 +39,7 @@ func command(t *testing.T, w *world, args ...string) (cmd *exec.Cmd, out, errs *
 
 func TestSignals(t *testing.T) {
 	w := newWorld(t)
+	w.log = "first line\n"
 	put(w, scaleSet("hello", 4))
 	put(w, instance("hello_0", resource.Blue, "1.0.0", resource.HealthHealthy, resource.AdmissionInService))
 	put(w, rollout("hello-1", resource.RolloutStarting))

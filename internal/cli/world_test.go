@@ -40,6 +40,8 @@ type world struct {
 	downs    int
 	requests []string // METHOD path Authorization
 	backup   []byte
+	log      string // of every instance
+	rotated  int    // bytes of log that are gone
 }
 
 // newWorld makes a server whose folder has a path that fits into a socket's address.
@@ -129,7 +131,19 @@ func (w *world) Logs(ctx context.Context, _ string, tail int, follow bool, out i
 		_, err := fmt.Fprintf(out, "tail %d\n", tail)
 		return err
 	}
-	_, err := io.WriteString(out, "first line\n")
+	mark := out.(interface {
+		After() string
+		Begins(string)
+	})
+	w.mu.Lock()
+	text, at := w.log, 0
+	w.mu.Unlock()
+	if _, err := fmt.Sscanf(mark.After(), "life:%d", &at); err != nil && mark.After() != "" {
+		return err
+	}
+	at = max(at, w.rotated)
+	mark.Begins(fmt.Sprintf("life:%d", at))
+	_, err := io.WriteString(out, text[at:])
 	<-ctx.Done()
 	return err
 }

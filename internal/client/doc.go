@@ -19,7 +19,8 @@
 //
 // A Watch survives restarts of the server: it reconnects after the last change
 // it has seen, and lists again when the server has forgotten that far back,
-// turning the difference into changes. Nothing is seen twice.
+// turning the difference into changes. Nothing is seen twice. Logs go on at the
+// byte where they broke off.
 //
 // Nothing here is stored. A crash of the process that uses a client loses
 // nothing but the answer to a request in flight.

@@ -18,12 +18,6 @@ import (
 // opened again: a machine that vanished closes no connection.
 const silence = 90 * time.Second
 
-// A lost connection is tried again after firstWait, then ever more rarely, at least every maxWait.
-const (
-	firstWait = 50 * time.Millisecond
-	maxWait   = 2 * time.Second
-)
-
 // Change is a document that was written or deleted.
 type Change struct {
 	Deleted  bool
@@ -67,50 +61,25 @@ type watch struct {
 var (
 	// errStopped ends a watch whose caller has seen enough.
 	errStopped = errors.New("the watch was stopped")
-	errSilent  = resource.Errorf(resource.CodeUnavailable, "the server said nothing for too long")
+	// errListed: the caller is up to date, and the watch goes on from there.
+	errListed = errors.New("listed again")
+	errSilent = resource.Errorf(resource.CodeUnavailable, "the server said nothing for too long")
 )
 
 func (w *watch) run(ctx context.Context, yield func(Change) bool) error {
-	for wait := firstWait; ; wait = min(2*wait, maxWait) {
-		before := w.lastHeard
+	err := w.client.persist(ctx, w.o.Interrupted, func() error {
 		err := w.stream(ctx, yield)
-		if w.lastHeard.After(before) {
-			wait = firstWait
-		}
 		if resource.IsCode(err, resource.CodeGone) {
-			err = w.relist(ctx, yield)
+			if err = w.relist(ctx, yield); err == nil {
+				err = errListed
+			}
 		}
-		switch {
-		case err == errStopped:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil && !worthRetry(err):
-			return err
-		case time.Since(w.lastHeard) > w.client.patience:
-			return fmt.Errorf("the watch was given up after %s without the server: %w", w.client.patience, err)
-		case err != nil && w.o.Interrupted != nil:
-			w.o.Interrupted(err)
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return err
+	}, func() time.Time { return w.lastHeard })
+	if err == errStopped {
+		return nil
 	}
-}
-
-// worthRetry says that the server may be coming back; what it refuses it will refuse again.
-func worthRetry(err error) bool {
-	e, ok := errors.AsType[*resource.Error](err)
-	if !ok {
-		return false
-	}
-	switch e.Code {
-	case resource.CodeUnavailable, resource.CodeInternal, resource.CodeTooManyRequests:
-		return true
-	}
-	return false
+	return err
 }
 
 // stream reads one connection's changes until it ends, which is an error.
