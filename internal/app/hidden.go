@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/droverhq/drover/internal/compute/process"
 	"github.com/droverhq/drover/internal/gateway"
@@ -33,8 +35,10 @@ func runGateway(version string, args []string) int {
 		return 2
 	}
 	log := slog.New(redact.Handler(slog.NewTextHandler(os.Stderr, nil)))
-	err := gateway.Run(context.Background(), gateway.Options{
-		RunDir: filepath.Join(args[0], dirRun), Version: version, Logger: log,
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	err := gateway.Run(ctx, gateway.Options{
+		RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
 	})
 	if err != nil {
 		log.Error("the gateway ends", "error", err)

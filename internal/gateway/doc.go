@@ -17,8 +17,10 @@
 //
 // Started, it takes the lock in the run folder (so that there is one), opens the
 // private socket, records who it is and waits for a snapshot. Told to stop, or
-// given SIGTERM, it stops accepting, finishes what is in flight and ends. It
-// runs in a session of its own: a terminal's Ctrl-C does not reach it.
+// given SIGTERM, it stops accepting, finishes what is in flight and ends. So it
+// does when who started it is gone before anybody has attached to it, for then
+// nobody knows of it. It runs in a session of its own: a terminal's Ctrl-C does
+// not reach it.
 //
 // # A crash
 //

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -25,7 +26,10 @@ type Options struct {
 	RunDir string
 	// Version is the program's, for those who ask.
 	Version string
-	Logger  *slog.Logger
+	// Lifeline is at its end when the process that started this gateway is gone: if
+	// no control process has attached by then, the gateway ends. Nil: it stays.
+	Lifeline *os.File
+	Logger   *slog.Logger
 }
 
 // Run is the gateway process. It returns when ctx ends or it was told to stop,
@@ -35,6 +39,13 @@ func Run(ctx context.Context, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := &process{o: o, stop: make(chan wire.Stop, 1)}
+	ctx, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	unwatch, err := p.watchStarter(abandon)
+	if err != nil {
+		return err
+	}
+	defer unwatch()
 	if err := p.open(ctx); err != nil {
 		return err
 	}
@@ -42,9 +53,19 @@ func Run(ctx context.Context, o Options) error {
 	p.state = newState(p.hello.Incarnation, o.Logger)
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)
+	var s wire.Stop
+	select {
+	case <-ctx.Done():
+		o.Logger.Info("The gateway is to end", "cause", context.Cause(ctx))
+	case s = <-p.stop:
+	}
+	p.end(s)
+	return nil
+}
 
-	s := p.await(ctx)
-	o.Logger.Info("The gateway stops", "handover", s.Handover)
+// end finishes what is in flight. A successor may start meanwhile.
+func (p *process) end(s wire.Stop) {
+	p.o.Logger.Info("The gateway stops", "handover", s.Handover)
 	finish := p.state.close(s.Handover)
 	p.release()
 	if s.Handover {
@@ -55,31 +76,36 @@ func Run(ctx context.Context, o Options) error {
 	finish()
 	p.closeConns()
 	p.serving.Wait()
-	return nil
 }
 
-// attachWait is how long a new gateway waits for a control process. One that was
-// killed while it started a gateway leaves it to the next; if there is none, or the
-// next has started another, nobody would ever end this one.
-const attachWait = time.Minute
+var errAbandoned = errors.New("who started this gateway is gone, and nobody has attached to it")
 
-// await blocks until the gateway is to end.
-func (p *process) await(ctx context.Context) wire.Stop {
-	t := time.NewTimer(attachWait)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return wire.Stop{}
-		case s := <-p.stop:
-			return s
-		case <-t.C:
-			if !p.attached() {
-				p.o.Logger.Warn("No control process has come for this gateway", "waited", attachWait)
-				return wire.Stop{}
-			}
-		}
+// watchStarter calls abandon when the control process that started this gateway
+// ended before any attached. Else nobody might ever know of it: the next one may
+// have started another, or `down` have been the last word.
+func (p *process) watchStarter(abandon context.CancelCauseFunc) (stop func(), err error) {
+	if p.o.Lifeline == nil {
+		return func() {}, nil
 	}
+	// A duplicate, as reads of what this process was started with cannot be ended.
+	fd, err := unix.FcntlInt(p.o.Lifeline.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("watch who started the gateway: %w", err)
+	}
+	line := os.NewFile(uintptr(fd), "lifeline")
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if _, err := io.Copy(io.Discard, line); err == nil && !p.attached() {
+			abandon(errAbandoned)
+		}
+	})
+	return func() {
+		_ = line.Close()
+		watching.Wait()
+	}, nil
 }
 
 func (p *process) attached() bool {
@@ -149,7 +175,7 @@ func takeLock(ctx context.Context, path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the gateway's lock: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, errors.New("another gateway runs in this data folder"))
 	defer cancel()
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -163,7 +189,7 @@ func takeLock(ctx context.Context, path string) (*os.File, error) {
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, errors.New("another gateway runs in this data folder")
+			return nil, context.Cause(ctx)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -32,11 +32,18 @@ func newBook() *book { return &book{held: map[string]*held{}} }
 func (b *book) adopt(list []wire.Socket, files []*os.File) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(list) != len(files) || b.closed {
+	var err error
+	switch {
+	case b.closed:
+		err = net.ErrClosed
+	case len(list) != len(files):
+		err = fmt.Errorf("the gateway named %d sockets and gave %d", len(list), len(files))
+	}
+	if err != nil {
 		for _, f := range files {
 			f.Close()
 		}
-		return fmt.Errorf("the gateway named %d sockets and gave %d", len(list), len(files))
+		return err
 	}
 	for i, s := range list {
 		if b.held[s.Name] != nil {
@@ -118,15 +125,20 @@ func (b *book) choose(names []string) []wire.Socket {
 	return list
 }
 
-// files are those of the given sockets, to be sent before anything else is asked of the book.
-func (b *book) files(list []wire.Socket) []*os.File {
+// files are those of the given sockets, to be sent before anything else is asked
+// of the book. Stop may have closed it meanwhile.
+func (b *book) files(list []wire.Socket) ([]*os.File, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	files := make([]*os.File, len(list))
-	for i, s := range list {
-		files[i] = b.held[s.Name].file
+	var files []*os.File
+	for _, s := range list {
+		h := b.held[s.Name]
+		if h == nil {
+			return nil, fmt.Errorf("give the gateway %s: %w", s.Name, net.ErrClosed)
+		}
+		files = append(files, h.file)
 	}
-	return files
+	return files, nil
 }
 
 // keep closes every socket that is not in list, and says whether there was one.

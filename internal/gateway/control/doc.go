@@ -10,7 +10,8 @@
 //     generation. Applied(revision) is true once the gateway has confirmed it and
 //     every listening socket that went with it is closed at both ends.
 //   - A load balancer that cannot be applied (its address is taken, its backend is
-//     Drover's own) says so in its status and serves by its previous spec.
+//     Drover's own) says so in its status and serves by its previous spec; when
+//     that cannot be applied any more either, it does not serve, and says so too.
 //   - Facts are of the moment: while no gateway answers they are unknown, except
 //     the last probe results, which are hints for the next one.
 //
@@ -25,6 +26,7 @@
 // socket, makes sure by (boot, number, start time) that it is the one that was
 // recorded, and is given the sockets and the applied snapshot. A crash between
 // binding a new address and handing it over frees that address again; between
-// handing it over and writing the status, the next one writes it. When another
+// handing it over and writing the status, the next one writes it. A gateway that
+// it was starting ends by itself, so that `down` leaves none. When another
 // control process has taken the gateway over, Run ends with ErrSuperseded.
 package control

@@ -28,7 +28,7 @@ func runGateway(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if err := gateway.Run(ctx, gateway.Options{RunDir: dir, Version: "test", Logger: logger}); err != nil {
+	if err := gateway.Run(ctx, gateway.Options{RunDir: dir, Version: "test", Lifeline: os.Stdin, Logger: logger}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

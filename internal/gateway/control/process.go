@@ -49,12 +49,7 @@ func (c *Control) adopt(ctx context.Context) (*link, error) {
 			return nil, err
 		}
 		c.o.Logger.Error("The gateway lives but does not answer: killing it", "pid", id.PID, "error", err)
-		if err := id.Kill(); err != nil {
-			return nil, fmt.Errorf("kill the gateway that does not answer: %w", err)
-		}
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		return nil, awaitEnd(ctx, id)
+		return nil, kill(id)
 	}
 }
 
@@ -129,40 +124,64 @@ func noSocket(ctx context.Context, runDir string, err error) error {
 	return err
 }
 
-// start makes a gateway process and attaches to it.
-func (c *Control) start(ctx context.Context) (*link, error) {
+// start makes a gateway process and attaches to it; own is false when another one
+// turned out to run, which is taken instead.
+func (c *Control) start(ctx context.Context) (l *link, own bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := usable(c.runDir); err != nil {
-		return nil, err
-	}
-	log, err := openLog(c.logPath())
+	log, err := c.openLog()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer log.Close()
+	pid, letGo, err := c.spawn(log)
+	if err != nil {
+		return nil, false, fmt.Errorf("start the gateway: %w", err)
+	}
+	defer letGo()
+	l, err = c.reach(ctx, pid, log.Name())
+	if l != nil && l.hello.Identity.PID == pid {
+		c.o.Logger.Info("Started the gateway", "pid", pid)
+		return l, true, nil
+	}
+	c.end(pid)
+	if l != nil {
+		return l, false, nil
+	}
+	return nil, false, fmt.Errorf("start the gateway: %w", err)
+}
+
+// spawn starts the process. It ends by itself when this one ends, or lets go, before
+// anybody has attached to it: a gateway that nobody knows would never be ended.
+func (c *Control) spawn(log *os.File) (pid int, letGo func(), err error) {
+	lifeline, hold, err := os.Pipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer lifeline.Close()
 	cmd := exec.Command(c.o.Command[0], c.o.Command[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = lifeline, log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the gateway: %w", err)
+		hold.Close()
+		return 0, nil, err
 	}
-	pid := cmd.Process.Pid
+	pid = cmd.Process.Pid
 	c.gone[pid] = true
 	// Nobody waits for it in a goroutine: it outlives us. It is reaped when its connection ends.
 	_ = cmd.Process.Release()
-	var l *link
+	return pid, func() { hold.Close() }, nil
+}
+
+// reach attaches to the gateway that answers, until the process pid has ended.
+func (c *Control) reach(ctx context.Context, pid int, log string) (l *link, err error) {
 	var last error // why the last attempt failed
 	err = c.await(ctx, func() bool {
 		if c.reap(); !c.gone[pid] {
-			last = fmt.Errorf("it ended at once: see %s", log.Name())
+			last = fmt.Errorf("it ended at once: see %s", log)
 			return true
 		}
 		conn, hello, err := find(ctx, c.runDir)
-		if err == nil && hello.Identity.PID != pid {
-			conn.Close()
-			err = fmt.Errorf("process %d is the gateway already", hello.Identity.PID)
-		}
 		if err == nil {
 			l, err = c.attach(ctx, conn, hello)
 		}
@@ -170,10 +189,20 @@ func (c *Control) start(ctx context.Context) (*link, error) {
 		return l != nil
 	})
 	if l != nil {
-		c.o.Logger.Info("Started the gateway", "pid", pid)
 		return l, nil
 	}
-	return nil, fmt.Errorf("start the gateway: %w", errors.Join(err, last))
+	return nil, errors.Join(err, last)
+}
+
+// end kills a gateway of ours that serves nobody.
+func (c *Control) end(pid int) {
+	if c.reap(); !c.gone[pid] {
+		return // the number may be another's now
+	}
+	_ = unix.Kill(pid, unix.SIGKILL)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	_ = c.await(ctx, func() bool { c.reap(); return !c.gone[pid] })
 }
 
 // maxSocketPath is what the shortest-minded system takes (macOS).
@@ -234,7 +263,11 @@ func trimLog(path string) error {
 func (c *Control) logPath() string { return filepath.Join(c.runDir, "gateway.log") }
 
 // openLog opens the gateway's own log; a large one is put aside first.
-func openLog(path string) (*os.File, error) {
+func (c *Control) openLog() (*os.File, error) {
+	if err := usable(c.runDir); err != nil {
+		return nil, err
+	}
+	path := c.logPath()
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
 		_ = os.Rename(path, path+".1")
 	}
@@ -247,6 +280,7 @@ func openLog(path string) (*os.File, error) {
 
 // StopGateway ends the gateway of a data folder, also when no control process
 // runs, and returns when it is gone. When ctx ends first, the gateway is killed.
+// One that was just being started by a control process that is gone ends by itself.
 func StopGateway(ctx context.Context, dataDir string) error {
 	runDir := filepath.Join(dataDir, "run")
 	conn, hello, err := find(ctx, runDir)
@@ -265,10 +299,17 @@ func StopGateway(ctx context.Context, dataDir string) error {
 	if !id.Alive() {
 		return nil
 	}
-	if kerr := id.Kill(); kerr != nil {
-		return errors.Join(err, kerr)
+	return errors.Join(fmt.Errorf("the gateway did not end in time and was killed: %w", err), kill(id))
+}
+
+// kill ends a gateway that does not listen to anybody, and waits until it is gone.
+func kill(id wire.Identity) error {
+	if err := id.Kill(); err != nil {
+		return fmt.Errorf("kill the gateway: %w", err)
 	}
-	return fmt.Errorf("the gateway did not end in time and was killed: %w", err)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	return awaitEnd(ctx, id)
 }
 
 // askStop asks; the answer may be lost, as the gateway closes the connection.

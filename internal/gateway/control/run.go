@@ -22,6 +22,10 @@ const (
 	// retryBind is how soon an address that was taken is tried again.
 	retryBind    = time.Second
 	retryRefused = 30 * time.Second
+	// maxRounds bounds what one push sends: a new state, what replaces what was
+	// refused of it, and what replaces that; and once more for an address that
+	// became free, or for hints that are done with.
+	maxRounds = 5
 )
 
 // link is a gateway that is attached.
@@ -43,7 +47,7 @@ func (l *link) close() {
 // supervise keeps a gateway attached.
 func (c *Control) supervise(ctx context.Context) error {
 	wait := time.Duration(0)
-	p := &pusher{control: c, good: map[string]wire.Balancer{}, refused: map[string]refusal{}}
+	p := newPusher(c)
 	for {
 		began := time.Now()
 		err := c.once(ctx, p)
@@ -92,8 +96,7 @@ func (c *Control) connect(ctx context.Context) (l *link, fresh bool, err error) 
 	if l, err = c.adopt(ctx); l != nil || err != nil {
 		return l, false, err
 	}
-	l, err = c.start(ctx)
-	return l, true, err
+	return c.start(ctx)
 }
 
 // poll takes facts in until the connection ends.
@@ -136,18 +139,22 @@ type pusher struct {
 	control *Control
 	link    *link
 	hint    bool                     // the gateway is new: tell what was healthy
-	sent    []byte                   // content of the snapshot that is applied
+	sent    []byte                   // content of the snapshot that is applied, whole
 	pushed  int64                    // its generation
 	good    map[string]wire.Balancer // as last applied without an error
-	refused map[string]refusal       // balancers that the gateway could not apply
+	refused map[string]refusal       // by the content that the gateway could not apply
+	warned  string                   // why a status could not be written, as it was logged
 }
 
-// refusal is what the gateway could not apply. It is tried again once in a while:
-// the reason may lie outside.
+// refusal is why the gateway could not apply something. It is tried again once in
+// a while: the reason may lie outside.
 type refusal struct {
-	content []byte
-	why     string
-	at      time.Time
+	why string
+	at  time.Time
+}
+
+func newPusher(c *Control) *pusher {
+	return &pusher{control: c, good: map[string]wire.Balancer{}, refused: map[string]refusal{}}
 }
 
 func (p *pusher) begin(l *link, fresh bool) {
@@ -183,14 +190,10 @@ func (p *pusher) run(ctx context.Context) error {
 
 // push brings the gateway up to date; trouble: some of it is to be tried again.
 func (p *pusher) push(ctx context.Context) (trouble bool, err error) {
-	for {
-		var w wire.Snapshot
-		hints := map[string][]string{}
-		if p.hint {
-			hints = p.control.hints()
-		}
-		if !p.control.view.with(func(d documents) { w = build(d, hints) }) {
-			return false, nil // nothing was read yet
+	for range maxRounds {
+		w, known := p.wanted()
+		if !known {
+			return false, nil
 		}
 		problems := p.settle(ctx, &w)
 		again, err := p.apply(ctx, w, problems)
@@ -200,15 +203,34 @@ func (p *pusher) push(ctx context.Context) (trouble bool, err error) {
 		if again {
 			continue
 		}
-		if err := p.control.report(ctx, w, problems); err != nil {
-			if ctx.Err() != nil {
-				return false, ctx.Err()
-			}
-			p.control.o.Logger.Warn("The status of a load balancer could not be written", "error", err)
-			return true, nil
-		}
-		return len(problems) > 0, nil
+		reported := p.report(ctx, w, problems)
+		return !reported || len(problems) > 0, ctx.Err()
 	}
+	return true, nil
+}
+
+// wanted is what the documents ask for; false: nothing was read yet.
+func (p *pusher) wanted() (w wire.Snapshot, known bool) {
+	var hints map[string][]string
+	if p.hint {
+		hints = p.control.hints()
+	}
+	known = p.control.view.with(func(d documents) { w = build(d, hints) })
+	return w, known
+}
+
+// report writes what became of the balancers; false: it is to be tried again.
+func (p *pusher) report(ctx context.Context, w wire.Snapshot, problems map[string]problem) bool {
+	err := p.control.report(ctx, w, problems)
+	if err == nil {
+		p.warned = ""
+		return true
+	}
+	if text := err.Error(); text != p.warned && ctx.Err() == nil {
+		p.warned = text // once: it is tried again each second
+		p.control.o.Logger.Warn("The status of a load balancer could not be written", "error", err)
+	}
+	return false
 }
 
 // apply sends the snapshot, unless the gateway has it; again: it is worth
@@ -216,22 +238,26 @@ func (p *pusher) push(ctx context.Context) (trouble bool, err error) {
 func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string]problem) (again bool, err error) {
 	content := contentOf(w)
 	c := p.control
-	if bytes.Equal(content, p.sent) {
+	if p.sent != nil && bytes.Equal(content, p.sent) {
 		c.confirm(p.pushed, w.Generation)
 		return false, nil
 	}
 	a := wire.Apply{Epoch: p.link.epoch, Snapshot: w, New: missing(w.Sockets, p.link.known)}
+	files, err := c.book.files(a.New)
+	if err != nil {
+		return false, err
+	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var done wire.Applied
-	if _, err := p.link.calls.Call(call, wire.OpApply, a, &done, c.book.files(a.New)...); err != nil {
+	if _, err := p.link.calls.Call(call, wire.OpApply, a, &done, files...); err != nil {
 		return false, err
 	}
-	p.link.known, p.sent, p.pushed = w.Sockets, content, w.Generation
-	news := p.learn(w, done.Errors)
-	if news {
-		return true, nil // what the gateway refused is replaced by what it had
+	p.link.known, p.sent = w.Sockets, nil
+	if p.learn(w, done.Errors) {
+		return true, nil // what the gateway refused is replaced by what it had, or left out
 	}
+	p.sent, p.pushed = content, w.Generation
 	closed := c.book.keep(w.Sockets)
 	hinted := p.hint
 	p.hint = false
@@ -239,19 +265,23 @@ func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string
 	return closed && len(problems) > 0 || hinted, nil
 }
 
-// learn notes what the gateway applied and what it refused; news: something was
-// refused for the first time.
-func (p *pusher) learn(w wire.Snapshot, errs map[string]string) (news bool) {
+// learn notes what the gateway applied and what it refused, which is no good to
+// fall back on either; refused: there was some.
+func (p *pusher) learn(w wire.Snapshot, errs map[string]string) (refused bool) {
 	for _, b := range w.Balancers {
+		content := balancerContent(b)
 		if why, bad := errs[b.Name]; bad {
-			p.refused[b.Name] = refusal{balancerContent(b), why, time.Now()}
-			news = true
+			refused = true
+			p.refused[content] = refusal{why, time.Now()}
+			if good, ok := p.good[b.Name]; ok && balancerContent(good) == content {
+				delete(p.good, b.Name)
+			}
 			continue
 		}
 		b.Up = nil
 		p.good[b.Name] = b
 	}
-	return news
+	return refused
 }
 
 func missing(wanted, known []wire.Socket) (list []wire.Socket) {
@@ -277,7 +307,7 @@ func contentOf(w wire.Snapshot) []byte {
 	return raw
 }
 
-func balancerContent(b wire.Balancer) []byte {
+func balancerContent(b wire.Balancer) string {
 	b.Up = nil
-	return contentOf(wire.Snapshot{Balancers: []wire.Balancer{b}})
+	return string(contentOf(wire.Snapshot{Balancers: []wire.Balancer{b}}))
 }

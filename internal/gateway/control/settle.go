@@ -1,10 +1,10 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"syscall"
 	"time"
 
@@ -23,6 +23,7 @@ type problem struct {
 // settle makes w what can be applied: for each balancer there is a socket, or it
 // stays as it was last applied, or it is left out.
 func (p *pusher) settle(ctx context.Context, w *wire.Snapshot) map[string]problem {
+	maps.DeleteFunc(p.refused, func(_ string, r refusal) bool { return time.Since(r.at) >= retryRefused })
 	problems := map[string]problem{}
 	var list []wire.Balancer
 	var sockets []string
@@ -52,10 +53,9 @@ func (p *pusher) settle(ctx context.Context, w *wire.Snapshot) map[string]proble
 
 // trouble says why b cannot be applied; nil: it can, and its socket is there.
 func (p *pusher) trouble(ctx context.Context, b wire.Balancer) *problem {
-	if r, ok := p.refused[b.Name]; ok && time.Since(r.at) < retryRefused && bytes.Equal(r.content, balancerContent(b)) {
+	if r, ok := p.refused[balancerContent(b)]; ok {
 		return &problem{reason: "Refused", message: r.why}
 	}
-	delete(p.refused, b.Name)
 	if err := p.control.book.bind(ctx, b.Socket, b.Spec.Listen); err != nil {
 		return &problem{reason: bindReason(err), message: fmt.Sprintf("cannot listen on %s: %s", b.Spec.Listen, err), bind: true}
 	}
@@ -89,8 +89,12 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 	c.view.with(func(d documents) {
 		for name, b := range d.balancers {
 			var trouble *problem
-			if t, ok := problems[name]; ok {
+			t, bad := problems[name]
+			if bad {
 				trouble = &t
+			}
+			if _, up := serving[name]; !up && !bad {
+				continue // it is newer than w
 			}
 			if !says(b.Status, serving[name], trouble) {
 				changes = append(changes, change{name, serving[name], trouble})
@@ -105,8 +109,9 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 	return nil
 }
 
+// write is essential: what a balancer serves is told also when there is no room.
 func (c *Control) write(ctx context.Context, name, address string, trouble *problem) error {
-	_, err := c.o.Store.Update(ctx, func(tx *store.Tx) error {
+	_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
 		err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
 			b.Status.Address = address
 			for _, cond := range conditions(address, trouble) {
