@@ -30,8 +30,7 @@ func (s *state) facts() wire.Facts {
 }
 
 func (t *set) factsOf(i *instance) wire.InstanceFacts {
-	f := wire.InstanceFacts{Name: i.Name}
-	f.InFlight, f.Drain = t.drainOf(i)
+	f := wire.InstanceFacts{Name: i.Name, Drain: t.drainOf(i)}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if r := i.result; !r.At.IsZero() {

@@ -199,8 +199,8 @@ func target(i wire.Instance, c wire.Check) probe.Target {
 	return probe.Target{Address: i.Address, Started: started, Path: c.Path, Interval: c.Interval, Timeout: c.Timeout}
 }
 
-// drainOf is how far the drain of an instance is, over all pools.
-func (t *set) drainOf(i *instance) (inFlight int, d *wire.Drain) {
+// drainOf is how far the drain of an instance is, over all pools; nil: none was begun.
+func (t *set) drainOf(i *instance) (d *wire.Drain) {
 	if i.Admission == resource.AdmissionDraining {
 		d = &wire.Drain{Ended: resource.DrainIdle} // no balancer: nothing to wait for
 	}
@@ -210,7 +210,6 @@ func (t *set) drainOf(i *instance) (inFlight int, d *wire.Drain) {
 			continue
 		}
 		s := b.pool.State(m.member)
-		inFlight += s.InFlight
 		if !s.Draining {
 			continue
 		}
@@ -221,7 +220,7 @@ func (t *set) drainOf(i *instance) (inFlight int, d *wire.Drain) {
 		d.InFlight += s.InFlight
 		d.Ended = worse(d.Ended, s.Ended)
 	}
-	return inFlight, d
+	return d
 }
 
 // worse of two drains' ends: one that lasts, then Dead, then Timeout, then Idle.

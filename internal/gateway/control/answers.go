@@ -103,14 +103,6 @@ func (a *answers) Probe(instance string) (ProbeResult, bool) {
 	return ProbeResult(*f.Probe), true
 }
 
-// InFlight is how many requests an instance holds now.
-func (a *answers) InFlight(instance string) (int, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f, ok := a.instances[instance]
-	return f.InFlight, ok && a.connected
-}
-
 // Changed signals that an answer of Applied, Drain or Figures may differ. It
 // holds one signal and is meant for one reader.
 func (a *answers) Changed() <-chan struct{} { return a.changed }
@@ -144,7 +136,7 @@ func (a *answers) disconnect() {
 	}
 	a.facts = wire.Facts{}
 	for name, f := range a.instances {
-		f.Drain, f.InFlight = nil, 0
+		f.Drain = nil
 		a.instances[name] = f
 	}
 	a.mu.Unlock()

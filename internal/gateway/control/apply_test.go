@@ -195,9 +195,10 @@ func TestABalancersOwnProbeAdmitsThereOnly(t *testing.T) {
 // balancer frees its instances from waiting.
 func TestADrainIsOverAllBalancers(t *testing.T) {
 	s := newSite(t)
-	release := make(chan struct{})
+	in, release := make(chan struct{}), make(chan struct{})
 	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
+			in <- struct{}{}
 			<-release
 		}
 	}))
@@ -219,7 +220,8 @@ func TestADrainIsOverAllBalancers(t *testing.T) {
 			done <- resp.StatusCode
 		}()
 	}
-	s.until("both are in flight", func() bool { n, _ := s.InFlight("hello_0"); return n == 2 })
+	<-in
+	<-in // both are in flight
 	s.applied(s.admit(map[string]resource.Admission{"hello_0": resource.AdmissionDraining}))
 	s.until("it drains", func() bool {
 		d, ok := s.Drain("hello_0")

@@ -20,10 +20,9 @@ type Facts struct {
 
 // InstanceFacts are about one instance over all balancers of the gateway.
 type InstanceFacts struct {
-	Name     string `json:"name"`
-	InFlight int    `json:"inFlight,omitempty"`
-	Probe    *Probe `json:"probe,omitempty"`
-	Drain    *Drain `json:"drain,omitempty"`
+	Name  string `json:"name"`
+	Probe *Probe `json:"probe,omitempty"`
+	Drain *Drain `json:"drain,omitempty"`
 }
 
 // Probe is the outcome of the set's health check, as consecutive counts: one of the two is zero.
