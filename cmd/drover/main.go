@@ -23,7 +23,7 @@ func main() {
 func newServer(o cli.UpOptions) (cli.Server, error) {
 	a, err := app.New(app.Options{
 		Listen: o.Listen, Data: o.Data, HostPaths: o.HostPaths,
-		Ports: app.Range{Low: o.PortLow, High: o.PortHigh}, UIDs: app.Range{Low: o.UIDLow, High: o.UIDHigh},
+		Ports: app.Range{First: o.PortLow, Last: o.PortHigh}, UIDs: app.Range{First: o.UIDLow, Last: o.UIDHigh},
 		TLSCert: o.TLSCert, TLSKey: o.TLSKey, Version: o.Version, Logger: o.Logger,
 	})
 	return server{a}, err

@@ -132,6 +132,10 @@ func (a *App) openStore(ctx context.Context) error {
 	if r := s.Recovery(); r != nil {
 		a.log.Warn("the store was damaged", "report", r.String())
 	}
+	// Once more, now that nobody else can have the folder.
+	if err := restored(a.o.Data); err != nil {
+		return err
+	}
 	a.run("store", s.Run)
 	return removeBackups(a.o.Data)
 }
@@ -184,8 +188,7 @@ func (a *App) startCompute(context.Context) error {
 	a.stopping.push("process driver", func(context.Context) error { return d.Close() })
 	a.compute = compute.New(compute.Options{
 		Store: a.store, Driver: d, Probes: probes{a.gateway}, Logger: a.log,
-		Ports: compute.Range{First: a.o.Ports.Low, Last: a.o.Ports.High},
-		UIDs:  compute.Range{First: a.o.UIDs.Low, Last: a.o.UIDs.High},
+		Ports: a.o.Ports, UIDs: a.o.UIDs,
 	})
 	a.gateway.OnProbe(a.compute.Wake)
 	a.stopWork = append(a.stopWork, a.run("compute", a.compute.Run))

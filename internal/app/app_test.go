@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -198,53 +197,6 @@ func TestAComponentThatEndsEndsTheApp(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	must(t, a.Stop(t.Context()))
-}
-
-func TestBackupAndRestore(t *testing.T) {
-	data := dataFolder(t)
-	a := started(t, data)
-	wantVersion(t, deploy(t, data, "1.0.0"), "1.0.0")
-	var backup bytes.Buffer
-	must(t, a.backup(t.Context(), &backup))
-	file := filepath.Join(t.TempDir(), "backup.tar")
-	must(t, os.WriteFile(file, backup.Bytes(), 0o600))
-
-	copied := dataFolder(t)
-	must(t, Restore(t.Context(), copied, file))
-	if err := Restore(t.Context(), copied, file); err == nil || !strings.Contains(err.Error(), "not empty") {
-		t.Errorf("a second restore: %v", err)
-	}
-	started(t, copied)
-	wantVersion(t, address(t, clientOf(t, copied)), "1.0.0")
-}
-
-// A killed restore leaves a folder that no server takes and that the next restore clears.
-func TestAnInterruptedRestoreBeginsAnew(t *testing.T) {
-	data := dataFolder(t)
-	must(t, os.MkdirAll(filepath.Join(data, dirRegistry), 0o711))
-	must(t, os.WriteFile(filepath.Join(data, restoreMark), nil, 0o600))
-	must(t, os.WriteFile(filepath.Join(data, backupDocuments), []byte("half"), 0o600))
-	if err := newApp(t, data).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "interrupted") {
-		t.Errorf("a server starts on it: %v", err)
-	}
-	if err := empty(data); err != nil {
-		t.Error(err)
-	}
-	if entries, err := os.ReadDir(data); err != nil || len(entries) > 0 {
-		t.Errorf("left %v %v", entries, err)
-	}
-}
-
-func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "backup.tar")
-	must(t, os.WriteFile(file, []byte("garbage"), 0o600))
-	data := dataFolder(t)
-	if err := Restore(t.Context(), data, file); err == nil {
-		t.Error("garbage was restored")
-	}
-	if entries, err := os.ReadDir(data); err != nil || len(entries) > 0 {
-		t.Errorf("left %v %v", entries, err)
-	}
 }
 
 func TestOptionsAreChecked(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/droverhq/drover/internal/store"
 )
 
 // The names in a backup: the documents' database, the keys, the gallery.
@@ -102,14 +104,21 @@ func addFile(t *tar.Writer, path, name string) error {
 // Restore fills an empty data folder from a backup. When it fails, the folder is
 // left as empty as it was.
 func Restore(ctx context.Context, data, file string) (err error) {
-	if err := empty(data); err != nil {
-		return err
-	}
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("open the backup: %w", err)
 	}
 	defer f.Close()
+	release, err := takeEmpty(data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clear(data), os.Remove(filepath.Join(data, store.LockFile)))
+		}
+	}()
 	if err := makeFolders(data, os.Geteuid() == 0); err != nil {
 		return err
 	}
@@ -122,11 +131,6 @@ func Restore(ctx context.Context, data, file string) (err error) {
 		return fmt.Errorf("open the data folder: %w", err)
 	}
 	defer root.Close()
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clear(data))
-		}
-	}()
 	if err := extract(ctx, root, tar.NewReader(f)); err != nil {
 		return err
 	}
@@ -147,28 +151,68 @@ func restored(data string) error {
 	return nil
 }
 
-// empty says whether a restore may go into the folder: nothing is in it, or what
-// an interrupted restore left, which is removed.
-func empty(data string) error {
-	if restored(data) != nil {
-		return clear(data)
+// takeEmpty holds the folder for a restore, so that no server and no other restore
+// uses it meanwhile. What an interrupted restore left is removed.
+func takeEmpty(data string) (release func() error, err error) {
+	// Before it is held: that leaves a file, and the folder may be anything.
+	if err := empty(data); err != nil {
+		return nil, err
 	}
+	if os.Geteuid() == 0 {
+		if err := passable(data); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(data, 0o711); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	if release, err = store.Hold(data); err != nil {
+		return nil, err
+	}
+	// Again: another restore may have been here first.
+	if err := empty(data); err != nil {
+		return nil, errors.Join(err, release())
+	}
+	if restored(data) != nil {
+		err = clear(data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return release, nil
+}
+
+// empty refuses a folder that holds something, but for what an interrupted
+// restore left.
+func empty(data string) error {
 	entries, err := os.ReadDir(data)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look into the data folder: %w", err)
 	}
-	if len(entries) > 0 {
-		return fmt.Errorf("the data folder %s is not empty: restore goes into an empty one", data)
+	if restored(data) != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name() != store.LockFile {
+			return fmt.Errorf("the data folder %s is not empty: restore goes into an empty one", data)
+		}
 	}
 	return nil
 }
 
+// clear empties the folder of all but its lock. The mark goes last: a crash
+// before that leaves a folder that is cleared again.
 func clear(data string) error {
 	entries, err := os.ReadDir(data)
 	for _, e := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(data, e.Name())))
+		if e.Name() != store.LockFile && e.Name() != restoreMark {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(data, e.Name())))
+		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(data, restoreMark))
 }
 
 func extract(ctx context.Context, root *os.Root, t *tar.Reader) error {

@@ -6,8 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/droverhq/drover/internal/compute"
 )
 
 // Options of a server. Data is required; the zero value of the rest is a default.
@@ -16,7 +16,7 @@ type Options struct {
 	Listen string
 	// Data is the data folder.
 	Data string
-	// Ports are for instances, default 20000-29999; UIDs are their users' as root, default 2000000-2065535.
+	// Ports are for instances, UIDs are their users' as root. Compute has the defaults.
 	Ports, UIDs Range
 	// TLSCert and TLSKey name PEM files; without them a listener beyond loopback
 	// gets a certificate of a CA made on the first start.
@@ -30,21 +30,8 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// Range is a range of numbers, both ends included. Its text is LOW-HIGH.
-type Range struct{ Low, High int }
-
-// ParseRange reads LOW-HIGH within 1…most.
-func ParseRange(s string, most int) (Range, error) {
-	low, high, found := strings.Cut(s, "-")
-	l, err1 := strconv.Atoi(low)
-	h, err2 := strconv.Atoi(high)
-	if !found || err1 != nil || err2 != nil || l < 1 || h < l || h > most {
-		return Range{}, fmt.Errorf("%q is not a range: write LOW-HIGH with 1 ≤ LOW ≤ HIGH ≤ %d", s, most)
-	}
-	return Range{l, h}, nil
-}
-
-func (r Range) String() string { return fmt.Sprintf("%d-%d", r.Low, r.High) }
+// Range is a range of numbers, both ends included.
+type Range = compute.Range
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Data == "" {
@@ -56,12 +43,6 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:7400"
-	}
-	if o.Ports == (Range{}) {
-		o.Ports = Range{20000, 29999}
-	}
-	if o.UIDs == (Range{}) {
-		o.UIDs = Range{2000000, 2065535}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

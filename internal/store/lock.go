@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,24 +17,38 @@ import (
 // successor is often started at once.
 const lockWait = time.Second
 
+// LockFile is the file in a folder by which its server is known.
+const LockFile = "lock"
+
 // lock takes the folder for this process; one that another process has is an
 // error with resource.CodeInUse. The kernel frees it when the process
 // ends, however it ends; a child does not inherit it (Go opens files close-on-exec).
 func lock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := tryLock(dir)
+	for limit := time.Now().Add(lockWait); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(limit); {
+		time.Sleep(lockWait / 50)
+		f, err = tryLock(dir)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, resource.Errorf(resource.CodeInUse, "%s is in use by the process with pid %s", dir, holder(dir))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := sign(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func tryLock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for limit := time.Now().Add(lockWait); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(limit); {
-		time.Sleep(lockWait / 50)
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = resource.Errorf(resource.CodeInUse, "%s is in use by the process with pid %s", dir, holder(f))
-	}
-	if err == nil {
-		err = sign(f)
+	if err == nil && !inPlace(f) {
+		err = unix.EWOULDBLOCK // who had it has removed it: the next one's lock is another file
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -43,8 +56,14 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func holder(f *os.File) string {
-	text, err := io.ReadAll(io.LimitReader(f, 32))
+func inPlace(f *os.File) bool {
+	held, err1 := f.Stat()
+	there, err2 := os.Stat(f.Name())
+	return err1 == nil && err2 == nil && os.SameFile(held, there)
+}
+
+func holder(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, LockFile))
 	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
 		return pid
 	}
