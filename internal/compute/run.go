@@ -120,7 +120,7 @@ func (c *Compute) wakeOnExit(ctx context.Context) error {
 // setKey marks the key of a set that was deleted; no instance's name has a slash.
 const setKey = "set/"
 
-func (c *Compute) keys(change store.Change) []string {
+func (c *Compute) keys(ctx context.Context, change store.Change) []string {
 	d := change.Document
 	switch {
 	case d.Kind == resource.KindInstance:
@@ -131,7 +131,7 @@ func (c *Compute) keys(change store.Change) []string {
 	case !c.newSpec(d):
 		return nil
 	}
-	list, err := c.o.Store.List(context.Background(), resource.KindInstance, store.ListOptions{Owner: d.Name})
+	list, err := c.o.Store.List(ctx, resource.KindInstance, store.ListOptions{Owner: d.Name})
 	if err != nil {
 		return nil // the resync has them all
 	}

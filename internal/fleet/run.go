@@ -77,12 +77,12 @@ func (f *Fleet) wakeMoving(ctx context.Context) {
 	}
 }
 
-func (f *Fleet) keys(c store.Change) []string {
+func (f *Fleet) keys(ctx context.Context, c store.Change) []string {
 	switch c.Document.Kind {
 	case resource.KindScaleSet:
 		return []string{c.Document.Name}
 	case resource.KindImageVersion, resource.KindLoadBalancer:
-		sets, err := f.sets(context.Background())
+		sets, err := f.sets(ctx)
 		if err != nil {
 			f.log.Warn("list scale sets", "err", err)
 		}

@@ -38,7 +38,7 @@ func (g *Registry) loop() *reconcile.Loop {
 	}
 }
 
-func (g *Registry) keys(c store.Change) []string {
+func (g *Registry) keys(_ context.Context, c store.Change) []string {
 	d := c.Document
 	switch d.Kind {
 	case resource.KindImage:

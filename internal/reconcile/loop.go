@@ -17,7 +17,7 @@ type Loop struct {
 	Store *store.Store
 	// Kinds are watched; Keys says which keys a change touches.
 	Kinds []string
-	Keys  func(store.Change) []string
+	Keys  func(ctx context.Context, change store.Change) []string
 	// List names all keys, at the start and at every resync.
 	List func(ctx context.Context) ([]string, error)
 	// Reconcile makes one key true. A positive again asks to be called again after that time.
@@ -109,7 +109,7 @@ func (l *Loop) follow(ctx context.Context, after int64) error {
 			return err
 		}
 		for _, c := range changes {
-			for _, key := range l.Keys(c) {
+			for _, key := range l.Keys(ctx, c) {
 				l.queue.add(key)
 			}
 		}

@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options of a Driver. Data and Images are required.
+// Options of a Driver. Only Data is required.
 type Options struct {
 	Data   string      // the data folder
 	Images disk.Images // nil: nothing can be started, the rest works
