@@ -31,16 +31,16 @@ func accept(resp *http.Response) (*http.Response, error) {
 func refusal(resp *http.Response) error {
 	body, err := readLimited(resp.Body, maxProblem)
 	if err != nil {
-		return resource.Errorf(codeOf(resp.StatusCode), "%s (and its explanation could not be read: %v)", resp.Status, err)
+		return resource.Errorf(resource.CodeOfStatus(resp.StatusCode), "%s (and its explanation could not be read: %v)", resp.Status, err)
 	}
 	var p problem
 	typ, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if typ != "application/problem+json" || json.Unmarshal(body, &p) != nil {
-		return resource.Errorf(codeOf(resp.StatusCode), "%s", foreign(resp, body))
+		return resource.Errorf(resource.CodeOfStatus(resp.StatusCode), "%s", foreign(resp, body))
 	}
 	e := &resource.Error{Code: p.Code, Detail: p.Detail, Fields: p.Errors}
 	if e.Code == "" {
-		e.Code = codeOf(resp.StatusCode)
+		e.Code = resource.CodeOfStatus(resp.StatusCode)
 	}
 	if e.Detail == "" && len(e.Fields) == 0 {
 		e.Detail = p.Title
@@ -61,33 +61,4 @@ func foreign(resp *http.Response, body []byte) string {
 		first = first[:200] + "…"
 	}
 	return fmt.Sprintf("%s: %q; is this a Drover server?", resp.Status, first)
-}
-
-// codeOf is the code of a refusal that carries none.
-func codeOf(status int) resource.Code {
-	switch status {
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return resource.CodeInvalid
-	case http.StatusUnauthorized:
-		return resource.CodeUnauthenticated
-	case http.StatusForbidden:
-		return resource.CodeForbidden
-	case http.StatusNotFound:
-		return resource.CodeNotFound
-	case http.StatusConflict:
-		return resource.CodeConflict
-	case http.StatusGone:
-		return resource.CodeGone
-	case http.StatusPreconditionFailed:
-		return resource.CodeRevisionConflict
-	case http.StatusRequestEntityTooLarge:
-		return resource.CodeTooLarge
-	case http.StatusTooManyRequests:
-		return resource.CodeTooManyRequests
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return resource.CodeUnavailable
-	case http.StatusInsufficientStorage:
-		return resource.CodeInsufficientStorage
-	}
-	return resource.CodeInternal
 }

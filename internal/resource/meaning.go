@@ -61,3 +61,33 @@ func (c Code) meaning() meaning {
 	}
 	return meaning{http.StatusInternalServerError, "Internal error"}
 }
+
+// CodeOfStatus is the code of an answer that names none: of a proxy, or of a
+// registry's client that keeps only the status.
+func CodeOfStatus(status int) Code {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return CodeInvalid
+	case http.StatusUnauthorized:
+		return CodeUnauthenticated
+	case http.StatusForbidden:
+		return CodeForbidden
+	case http.StatusNotFound:
+		return CodeNotFound
+	case http.StatusConflict:
+		return CodeConflict
+	case http.StatusGone:
+		return CodeGone
+	case http.StatusPreconditionFailed:
+		return CodeRevisionConflict
+	case http.StatusRequestEntityTooLarge:
+		return CodeTooLarge
+	case http.StatusTooManyRequests:
+		return CodeTooManyRequests
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return CodeUnavailable
+	case http.StatusInsufficientStorage:
+		return CodeInsufficientStorage
+	}
+	return CodeInternal
+}

@@ -153,25 +153,5 @@ func codeOf(failed *transport.Error) resource.Code {
 			}
 		}
 	}
-	switch failed.StatusCode {
-	case http.StatusUnauthorized:
-		return resource.CodeUnauthenticated
-	case http.StatusForbidden:
-		return resource.CodeForbidden
-	case http.StatusNotFound:
-		return resource.CodeNotFound
-	case http.StatusConflict:
-		return resource.CodeConflict
-	case http.StatusRequestEntityTooLarge:
-		return resource.CodeTooLarge
-	case http.StatusTooManyRequests:
-		return resource.CodeTooManyRequests
-	case http.StatusInsufficientStorage:
-		return resource.CodeInsufficientStorage
-	case http.StatusServiceUnavailable:
-		return resource.CodeUnavailable
-	case http.StatusBadRequest:
-		return resource.CodeInvalid
-	}
-	return resource.CodeInternal
+	return resource.CodeOfStatus(failed.StatusCode)
 }

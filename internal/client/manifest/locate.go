@@ -63,25 +63,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// Locate says in which file and line the fields are that a server's refusal of
-// this document points to. Other errors come back as they are.
-func (d Document) Locate(err error) error {
-	e, ok := errors.AsType[*resource.Error](err)
-	if !ok {
-		return err
-	}
-	out := &Error{cause: err}
-	for _, f := range e.Fields {
-		out.Problems = append(out.Problems, d.problem(f.Pointer, f.Detail))
-	}
-	if len(e.Fields) == 0 {
-		out.Problems = append(out.Problems, d.problem("", e.Detail))
-	}
-	return out
-}
-
-// Locate does the same for a refusal of several documents at once, whose
-// pointers begin with a document's index.
+// Locate says in which files and lines the fields are that a server's refusal of
+// these documents points to: its pointers begin with a document's index. Other
+// errors come back as they are.
 func Locate(documents []Document, err error) error {
 	e, ok := errors.AsType[*resource.Error](err)
 	if !ok || len(e.Fields) == 0 {

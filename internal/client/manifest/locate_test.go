@@ -45,7 +45,7 @@ spec:
 		"/spec/upgradePolicy/a": "hello.yaml:6: /spec/upgradePolicy/a: wrong",
 		"/annotations/x":        "hello.yaml:2: /annotations/x: wrong",
 	} {
-		err := d.Locate(&resource.Error{Code: resource.CodeInvalid, Fields: []resource.FieldError{{Pointer: pointer, Detail: "wrong"}}})
+		err := Locate([]Document{d}, &resource.Error{Code: resource.CodeInvalid, Fields: []resource.FieldError{{Pointer: "/0" + pointer, Detail: "wrong"}}})
 		if err.Error() != want {
 			t.Errorf("%s: %q, want %q", pointer, err, want)
 		}
@@ -85,15 +85,12 @@ func TestLocateSeveralDocuments(t *testing.T) {
 func TestLocateLeavesOtherErrorsAlone(t *testing.T) {
 	d := one(t, "a.yaml", "kind: ScaleSet\nname: hello\n")
 	plain := errors.New("connection refused")
-	if d.Locate(plain) != plain || Locate([]Document{d}, plain) != plain || d.Locate(nil) != nil {
+	if Locate([]Document{d}, plain) != plain || Locate([]Document{d}, nil) != nil {
 		t.Error("an error without a code was changed")
 	}
 	conflict := resource.Errorf(resource.CodeRolloutInProgress, "hello-3 runs")
 	if Locate([]Document{d}, conflict) != error(conflict) {
 		t.Error("a refusal of the whole was changed")
-	}
-	if got := d.Locate(conflict).Error(); got != "a.yaml:1: ScaleSet hello: hello-3 runs" {
-		t.Errorf("%q", got)
 	}
 }
 
@@ -101,9 +98,16 @@ func TestLocateLeavesOtherErrorsAlone(t *testing.T) {
 func TestLocateWhatTheDecoderSays(t *testing.T) {
 	d := one(t, "hello.yaml", "kind: ScaleSet\nname: hello\nspec:\n  image: hello\n  upgradePolicy:\n    mode: BlueGren\n    blueGreen: {bakeTim: 10s}\n")
 	_, err := resource.Decode("", d.JSON)
+	refusal, ok := errors.AsType[*resource.Error](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	for i := range refusal.Fields {
+		refusal.Fields[i].Pointer = "/0" + refusal.Fields[i].Pointer
+	}
 	want := "hello.yaml:7: /spec/upgradePolicy/blueGreen/bakeTim: unknown field; did you mean bakeTime?\n" +
 		`hello.yaml:6: /spec/upgradePolicy/mode: "BlueGren" is not known; did you mean BlueGreen?`
-	if got := d.Locate(err); got == nil || got.Error() != want {
+	if got := Locate([]Document{d}, refusal); got == nil || got.Error() != want {
 		t.Errorf("\n got %v\nwant %s", got, want)
 	}
 }
