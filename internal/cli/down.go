@@ -35,16 +35,16 @@ starts the instances again. It works without a running server, too.`,
 
 func (c *cli) down(ctx context.Context) error {
 	if c.conn.server != "" || c.Getenv("DROVER_SERVER") != "" {
-		return c.downServer(ctx, client.Options{})
+		return c.downServer(ctx, client.Options{}, func(context.Context) error { return nil })
 	}
 	// Look once: a data folder without a server is nothing to wait for.
-	err := c.downServer(ctx, client.Options{ConnectTimeout: 100 * time.Millisecond})
+	err := c.downServer(ctx, client.Options{ConnectTimeout: 100 * time.Millisecond}, c.folderFree)
 	if !resource.IsCode(err, resource.CodeUnavailable) {
 		return err
 	}
 	stopped, err := c.local.Down(ctx, c.dataDir())
 	if resource.IsCode(err, resource.CodeInUse) {
-		return c.downServer(ctx, client.Options{}) // a server that is just starting holds the folder
+		return c.downServer(ctx, client.Options{}, c.folderFree) // a server that is just starting holds the folder
 	}
 	if err != nil {
 		return err
@@ -55,8 +55,29 @@ func (c *cli) down(ctx context.Context) error {
 	return c.tell(downed{Instances: append([]string{}, stopped.Instances...), Gateway: stopped.Gateway}, "Stopped: %s.", stopped)
 }
 
-// downServer asks a running server, and says what there was to stop.
-func (c *cli) downServer(ctx context.Context, o client.Options) error {
+// serverEnd bounds how long a server may take to end when all that it ran has stopped.
+const serverEnd = 30 * time.Second
+
+// folderFree returns when the server has let go of the data folder: whoever reads
+// that it is stopped may start the next, restore a backup or remove the folder.
+func (c *cli) folderFree(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, serverEnd)
+	defer cancel()
+	for {
+		_, err := c.local.Down(ctx, c.dataDir())
+		if !resource.IsCode(err, resource.CodeInUse) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("all is stopped, but the server has not ended: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// downServer asks a running server, waits until it has gone, and says what there was to stop.
+func (c *cli) downServer(ctx context.Context, o client.Options, gone func(context.Context) error) error {
 	cl, err := c.clientWith(o)
 	if err != nil {
 		return err
@@ -71,6 +92,9 @@ func (c *cli) downServer(ctx context.Context, o client.Options) error {
 		names[i] = d.Name
 	}
 	if err := cl.Down(ctx); err != nil {
+		return err
+	}
+	if err := gone(ctx); err != nil {
 		return err
 	}
 	return c.tell(downed{names, true, true}, "Stopped: %s, the gateway and the server.", Running{Instances: names})

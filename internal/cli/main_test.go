@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 func TestExitCodes(t *testing.T) {
 	w := newWorld(t)
-	w.local.Down = func(context.Context, string) (Running, error) { return Running{}, nil }
 	tests := []struct {
 		args []string
 		code int

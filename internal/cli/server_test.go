@@ -94,8 +94,17 @@ func TestUpEndsWithItsServer(t *testing.T) {
 func TestDown(t *testing.T) {
 	w := newWorld(t)
 	put(w, instance("hello_0", "blue", "1.0.0", "Healthy", "InService"))
-	if got := w.run("down"); got.code != 0 || w.downs != 1 || got.out != "Stopped: 1 instance (hello_0), the gateway and the server.\n" {
-		t.Errorf("exit %d, %d downs: %s%s", got.code, w.downs, got.out, got.err)
+	// What a server has stopped is said when it has gone, too.
+	inUse := resource.Errorf(resource.CodeInUse, "%s is in use", w.data)
+	looks := 0
+	w.local.Down = func(context.Context, string) (Running, error) {
+		if looks++; looks < 3 {
+			return Running{}, inUse
+		}
+		return Running{}, nil
+	}
+	if got := w.run("down"); got.code != 0 || w.downs != 1 || looks != 3 || got.out != "Stopped: 1 instance (hello_0), the gateway and the server.\n" {
+		t.Errorf("exit %d, %d downs, %d looks: %s%s", got.code, w.downs, looks, got.out, got.err)
 	}
 	w.stop()
 	var asked string
@@ -110,8 +119,13 @@ func TestDown(t *testing.T) {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
 	// A server that is only starting has the folder, and soon the socket.
-	failure = resource.Errorf(resource.CodeInUse, "%s is in use", w.data)
-	w.local.Down = func(context.Context, string) (Running, error) { w.start(); return answer, failure }
+	w.local.Down = func(context.Context, string) (Running, error) {
+		if w.downs == 1 {
+			w.start()
+			return Running{}, inUse
+		}
+		return Running{}, nil
+	}
 	if got := w.run("down"); got.code != 0 || w.downs != 2 {
 		t.Errorf("exit %d, %d downs: %s%s", got.code, w.downs, got.out, got.err)
 	}

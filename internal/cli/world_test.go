@@ -53,6 +53,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { os.RemoveAll(data) })
 	w := &world{t: t, data: data}
+	w.local.Down = func(context.Context, string) (Running, error) { return Running{}, nil }
 	w.write("admin.token", adminSecret+"\n")
 	if err := os.Mkdir(filepath.Join(data, "run"), 0o700); err != nil {
 		t.Fatal(err)
