@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/droverhq/drover/internal/load"
 )
 
 // What cannot be meant is refused with the flags, which is wrong usage, and not by
@@ -32,7 +34,7 @@ func TestVerdict(t *testing.T) {
 		ok     bool
 	}{
 		{"as promised", Result{Requests: 10, Rollouts: good}, true},
-		{"a failed request", Result{Requests: 10, Failed: 1, Rollouts: good, failures: []string{"status 502"}}, false},
+		{"a failed request", Result{Requests: 10, Failed: 1, Rollouts: good, failures: []load.Failure{{What: "status 502"}}}, false},
 		{"the good one failed", Result{Rollouts: []RolloutResult{{Phase: "RolledBack"}, {Phase: "RolledBack"}}}, false},
 		{"the bad one succeeded", Result{Rollouts: []RolloutResult{{Phase: "Succeeded"}, {Phase: "Succeeded"}}}, false},
 		{"the bad one never began", Result{Rollouts: good[:1]}, false},

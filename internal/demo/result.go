@@ -23,7 +23,7 @@ type Result struct {
 	ByVersion map[string]uint64 `json:"byVersion"`
 	Rollouts  []RolloutResult   `json:"rollouts"`
 
-	failures []string
+	failures []load.Failure
 }
 
 // RolloutResult is one rollout's end.

@@ -91,13 +91,14 @@ func (g *Generator) drive(ctx context.Context, i int) {
 	}
 	for n := 0; wait(ctx, due); n++ {
 		start := time.Now()
+		sent := start
 		if gap > 0 {
 			start = due
 		}
 		nonce := fmt.Sprintf("%d-%d-%d", start.UnixNano(), i, n)
-		post := g.o.PostEvery > 0 && n%g.o.PostEvery == g.o.PostEvery-1
+		post := g.o.PostEvery > 0 && (i+n)%g.o.PostEvery == 0 // not all connections at once
 		status, version, err := c.exchange(nonce, post, g.body)
-		g.tally.count(outcome{nonce: nonce, post: post, status: status, version: version, err: err, took: time.Since(start)})
+		g.tally.count(outcome{nonce: nonce, post: post, status: status, version: version, err: err, sent: sent, took: time.Since(start)})
 		if due = due.Add(gap); gap == 0 {
 			due = time.Now()
 		}

@@ -64,8 +64,13 @@ func TestCountsWhatHappened(t *testing.T) {
 	if got.Requests != sent || got.Failed != 4 || got.Errors != 1 || got.Refused != 0 || got.ByVersion["1.0.0"] != sent-4 {
 		t.Errorf("%d were sent: %+v", sent, got)
 	}
-	if len(got.Failures) != 4 || len(got.FailedNonces) != 4 || uint64(len(s.nonces)) != sent {
-		t.Errorf("%d nonces for %d requests, failed %v, named %v", len(s.nonces), sent, got.FailedNonces, got.Failures)
+	if len(got.Failures) != 4 || uint64(len(s.nonces)) != sent {
+		t.Errorf("%d nonces for %d requests, failed %v", len(s.nonces), sent, got.Failures)
+	}
+	for _, f := range got.Failures {
+		if f.Sent.IsZero() || f.Ended.Before(f.Sent) {
+			t.Errorf("%s was in flight from %s to %s", f, f.Sent, f.Ended)
+		}
 	}
 	answered := 0
 	for _, n := range got.Latency {

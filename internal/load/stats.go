@@ -2,6 +2,7 @@ package load
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,18 +19,23 @@ type Stats struct {
 	Errors    uint64
 	ByVersion map[string]uint64
 	Latency   map[int]uint64 // of complete answers, by resource.LatencyBucket
-	// Failures describes the first failed requests, FailedNonces names them all (up to a bound).
-	Failures     []string
-	FailedNonces map[string]bool
+	Failures  []Failure      // the failed, up to a bound
 }
+
+// Failure is one failed request.
+type Failure struct {
+	Post bool
+	// Sent is when it was begun, later than it was due where the load had to wait.
+	Sent, Ended time.Time
+	What        string
+}
+
+func (f Failure) String() string { return f.What }
 
 // Quantile is the q-quantile of the latency in milliseconds.
 func (s Stats) Quantile(q float64) float64 { return resource.LatencyQuantile(s.Latency, q) }
 
-const (
-	maxFailures = 20
-	maxNonces   = 100_000
-)
+const maxFailures = 10_000
 
 type outcome struct {
 	nonce   string
@@ -37,6 +43,7 @@ type outcome struct {
 	status  int
 	version string
 	err     error
+	sent    time.Time
 	took    time.Duration
 }
 
@@ -46,7 +53,7 @@ type tally struct {
 }
 
 func newTally() *tally {
-	return &tally{s: Stats{ByVersion: map[string]uint64{}, Latency: map[int]uint64{}, FailedNonces: map[string]bool{}}}
+	return &tally{s: Stats{ByVersion: map[string]uint64{}, Latency: map[int]uint64{}}}
 }
 
 func (t *tally) count(o outcome) {
@@ -70,10 +77,7 @@ func (t *tally) fail(o outcome) {
 		t.s.Refused++
 	}
 	if len(t.s.Failures) < maxFailures {
-		t.s.Failures = append(t.s.Failures, describe(o))
-	}
-	if len(t.s.FailedNonces) < maxNonces {
-		t.s.FailedNonces[o.nonce] = true
+		t.s.Failures = append(t.s.Failures, Failure{Post: o.post, Sent: o.sent, Ended: time.Now(), What: describe(o)})
 	}
 }
 
@@ -81,7 +85,6 @@ func (t *tally) stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.s
-	s.ByVersion, s.Latency, s.FailedNonces = maps.Clone(s.ByVersion), maps.Clone(s.Latency), maps.Clone(s.FailedNonces)
-	s.Failures = append([]string(nil), s.Failures...)
+	s.ByVersion, s.Latency, s.Failures = maps.Clone(s.ByVersion), maps.Clone(s.Latency), slices.Clone(s.Failures)
 	return s
 }

@@ -20,7 +20,13 @@ func TestFlipsBackToBackLoseNothing(t *testing.T) {
 		if len(r.Status.Report.Drains) != 3 {
 			t.Errorf("%s reports %d drains of 3", r.Name, len(r.Status.Report.Drains))
 		}
+		for _, d := range r.Status.Report.Drains {
+			if d.Ended != resource.DrainIdle && d.Ended != resource.DrainTimeout {
+				t.Errorf("%s: the drain of %s ended %q", r.Name, d.Instance, d.Ended)
+			}
+		}
 		s.settled(version(image), 3)
+		load.reached(version(image))
 	}
 	load.zeroFailed()
 }
@@ -34,6 +40,7 @@ func TestScalingLosesNothing(t *testing.T) {
 		s.mustDrover("scale", "hello", fmt.Sprint(n))
 		s.serving(n)
 		s.settled("1.0.0", n)
+		load.reached("1.0.0")
 	}
 	load.zeroFailed()
 }

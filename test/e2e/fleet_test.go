@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/internal/client"
@@ -153,6 +155,44 @@ func (s *server) ends(rollout string, want resource.RolloutPhase) resource.Rollo
 	return r
 }
 
+// endsEitherWay watches a rollout that may succeed or go back until it has.
+func (s *server) endsEitherWay(rollout string, watch func()) {
+	s.t.Helper()
+	s.eventually(time.Minute, rollout+" ends", func() (bool, error) {
+		watch()
+		return s.rollout(rollout).Status.Phase.Terminal(), nil
+	})
+	if r := s.rollout(rollout); r.Status.Phase != resource.RolloutSucceeded && r.Status.Phase != resource.RolloutRolledBack {
+		s.t.Errorf("%s ended %s: %s", rollout, r.Status.Phase, r.Status.Reason)
+	}
+}
+
+// holdShifting brings a rollout that is Starting to Shifting and keeps it there
+// until release is called: a gateway that is stopped confirms nothing.
+func (s *server) holdShifting(rollout string) (release func()) {
+	s.t.Helper()
+	s.reaches(rollout, resource.RolloutStarting)
+	s.mustDrover("rollout", "pause", "hello")
+	s.reaches(rollout, resource.RolloutPaused)
+	fresh := s.rollout(rollout).Status.NewColour
+	s.eventually(20*time.Second, "the new instances are healthy", func() (bool, error) {
+		n := 0
+		for _, in := range s.instances() {
+			if in.Status.Colour == fresh && in.Status.Health == resource.HealthHealthy {
+				n++
+			}
+		}
+		return n == s.set("hello").Spec.Capacity, nil
+	})
+	pid := s.gatewayPID()
+	check(s.t, syscall.Kill(pid, syscall.SIGSTOP))
+	release = sync.OnceFunc(func() { syscall.Kill(pid, syscall.SIGCONT) })
+	s.t.Cleanup(release)
+	s.mustDrover("rollout", "resume", "hello")
+	s.reaches(rollout, resource.RolloutShifting)
+	return release
+}
+
 // settled checks that the set serves one version with its capacity and that
 // nothing else of it is there but, perhaps, the kept colour.
 func (s *server) settled(version string, capacity int) {
@@ -176,47 +216,6 @@ func (s *server) settled(version string, capacity int) {
 		return in == capacity && other == 0 && (kept == 0 || kept == capacity), nil
 	})
 	s.noLeaks()
-}
-
-// noLeaks compares processes and folders with the documents: none missing, none over.
-func (s *server) noLeaks() {
-	s.t.Helper()
-	s.eventually(20*time.Second, "processes and folders are those of the documents", func() (bool, error) {
-		want := map[string]bool{}
-		ports := map[string]string{}
-		for _, in := range s.instances() {
-			want[in.Name] = true
-			if a := in.Status.Address; a != "" {
-				if ports[a] != "" {
-					return false, fmt.Errorf("%s and %s have the address %s", in.Name, ports[a], a)
-				}
-				ports[a] = in.Name
-			}
-		}
-		running := map[string]int{}
-		for _, p := range s.processes() {
-			running[p.instance]++
-		}
-		for _, folder := range s.folders() {
-			if !want[folder] {
-				return false, nil
-			}
-		}
-		for name := range running {
-			if !want[name] {
-				return false, nil
-			}
-		}
-		for name := range want {
-			if running[name] > 1 {
-				return false, fmt.Errorf("%s runs %d times", name, running[name])
-			}
-			if running[name] == 0 {
-				return false, nil
-			}
-		}
-		return len(s.folders()) == len(want), nil
-	})
 }
 
 func version(ref string) string {

@@ -54,7 +54,7 @@ func (tr *traffic) zeroFailed() {
 	tr.t.Helper()
 	s := tr.end()
 	if s.Requests == 0 || s.Failed > 0 || s.Errors > 0 {
-		tr.t.Errorf("%d of %d requests failed, %d errors:\n%s", s.Failed, s.Requests, s.Errors, strings.Join(s.Failures, "\n"))
+		tr.t.Errorf("%d of %d requests failed, %d errors:\n%s", s.Failed, s.Requests, s.Errors, listed(s.Failures))
 	}
 	for _, w := range tr.sockets {
 		if n := w.lost.Load(); n > 0 {
@@ -65,14 +65,36 @@ func (tr *traffic) zeroFailed() {
 		}
 	}
 	tr.nothingTwice()
-	tr.t.Logf("%d requests, 0 failed, p99 %.1f ms, by version %v", s.Requests, s.Quantile(0.99), s.ByVersion)
+	tr.t.Logf("%d requests, %d failed, p99 %.1f ms, by version %v", s.Requests, s.Failed, s.Quantile(0.99), s.ByVersion)
 }
 
-// nothingTwice holds the workloads' own notes against the law: what is not
-// idempotent is handled once.
+// reached waits until a version has answered: the load runs, and gets there.
+func (tr *traffic) reached(version string) {
+	tr.t.Helper()
+	before := tr.g.Stats().ByVersion[version]
+	tr.s.eventually(20*time.Second, "version "+version+" answers", func() (bool, error) {
+		return tr.g.Stats().ByVersion[version] > before+uint64(10), nil
+	})
+}
+
+// listed are the first failures.
+func listed(failures []load.Failure) string {
+	var b strings.Builder
+	for _, f := range failures[:min(20, len(failures))] {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
+}
+
+// nothingTwice holds the workloads' own notes against the law: what was answered
+// is in them, and what is not idempotent only once.
 func (tr *traffic) nothingTwice() {
 	tr.t.Helper()
-	for nonce, n := range tr.s.nonces() {
+	nonces := tr.s.nonces()
+	if s := tr.g.Stats(); uint64(len(nonces)) < s.Requests-s.Failed {
+		tr.t.Errorf("%d requests were answered, the workloads noted %d", s.Requests-s.Failed, len(nonces))
+	}
+	for nonce, n := range nonces {
 		if n > 1 && strings.HasPrefix(nonce, "POST ") {
 			tr.t.Errorf("%s was handled %d times", nonce, n)
 		}

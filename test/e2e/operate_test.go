@@ -105,8 +105,11 @@ func (s *server) nothingRuns() {
 	for _, p := range s.processes() {
 		s.t.Errorf("still running: %s", p)
 	}
-	if pid, ok := s.findGateway(); ok {
+	for _, pid := range s.gateways() {
 		s.t.Errorf("the gateway still runs: process %d", pid)
+	}
+	for _, name := range s.cgroups() {
+		s.t.Errorf("the cgroup of %s is still there", name)
 	}
 }
 

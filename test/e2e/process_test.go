@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // process is a workload that runs from a data folder.
@@ -16,8 +21,8 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprintf("process %d of %s", p.pid, p.instance) }
 
-// processes finds the workloads of this server by their environment, and its
-// gateway as the instance "gateway". Zombies run no more.
+// processes finds the workloads of this server by their environment. Zombies,
+// which have none, run no more.
 func (s *server) processes() []process {
 	var list []process
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -43,65 +48,100 @@ func (s *server) processes() []process {
 	return list
 }
 
-func (s *server) folders() []string {
-	var names []string
-	dirs, _ := filepath.Glob(filepath.Join(s.data, "instances", "*", "*"))
-	for _, d := range dirs {
-		names = append(names, filepath.Base(d))
+// folders are the instances that have one.
+func (s *server) folders() []string { return foldersIn(filepath.Join(s.data, "instances", "*")) }
+
+// cgroups are the instances that have one, in any hierarchy.
+func (s *server) cgroups() []string {
+	sum := sha256.Sum256([]byte(s.data))
+	home := "drover-" + hex.EncodeToString(sum[:6])
+	return append(foldersIn("/sys/fs/cgroup/"+home), foldersIn("/sys/fs/cgroup/*/"+home)...)
+}
+
+func foldersIn(parents string) (names []string) {
+	paths, _ := filepath.Glob(filepath.Join(parents, "*"))
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil && info.IsDir() {
+			names = append(names, info.Name())
+		}
 	}
 	return names
+}
+
+// noLeaks holds what is on the machine against the documents: one process, folder,
+// address and user an instance, one gateway, and nothing of anybody else.
+func (s *server) noLeaks() {
+	s.t.Helper()
+	s.eventually(20*time.Second, "processes, folders and cgroups are those of the documents", func() (bool, error) {
+		known := map[string]bool{}
+		addresses := map[string]string{}
+		for _, in := range s.instances() {
+			known[in.Name] = true
+			if other := addresses[in.Status.Address]; other != "" {
+				return false, fmt.Errorf("%s and %s have the address %s", in.Name, other, in.Status.Address)
+			}
+			if in.Status.Address != "" {
+				addresses[in.Status.Address] = in.Name
+			}
+		}
+		running, err := s.running()
+		if err != nil {
+			return false, err
+		}
+		isKnown := func(name string) bool { return known[name] }
+		return len(running) == len(known) && len(s.folders()) == len(known) && len(s.gateways()) == 1 &&
+			all(running, isKnown) && all(s.folders(), isKnown) && all(s.cgroups(), isKnown), nil
+	})
+}
+
+// running are the instances that run. It is an error when one runs twice or, as
+// root, two share a user.
+func (s *server) running() (list []string, err error) {
+	users := map[uint32]string{}
+	for _, p := range s.processes() {
+		if slices.Contains(list, p.instance) {
+			return nil, fmt.Errorf("%s runs twice", p.instance)
+		}
+		list = append(list, p.instance)
+		info, err := os.Stat(fmt.Sprintf("/proc/%d", p.pid))
+		if err != nil || os.Geteuid() != 0 {
+			continue // it has just ended; or all are this user's
+		}
+		uid := info.Sys().(*syscall.Stat_t).Uid
+		if other := users[uid]; other != "" || uid == 0 {
+			return nil, fmt.Errorf("%s runs as user %d, as does %q", p.instance, uid, other)
+		}
+		users[uid] = p.instance
+	}
+	return list, nil
+}
+
+func all(list []string, ok func(string) bool) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !ok(s) })
 }
 
 // gatewayPID is the gateway's process; it waits until there is one.
 func (s *server) gatewayPID() (pid int) {
 	s.t.Helper()
-	s.eventually(20e9, "the gateway runs", func() (found bool, err error) {
-		pid, found = s.findGateway()
-		return found, nil
+	s.eventually(20*time.Second, "one gateway runs", func() (bool, error) {
+		list := s.gateways()
+		if len(list) == 1 {
+			pid = list[0]
+		}
+		return pid != 0, nil
 	})
 	return pid
 }
 
-func (s *server) findGateway() (pid int, found bool) {
+func (s *server) gateways() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
 		args := strings.Split(string(line), "\x00")
 		if err == nil && len(args) > 2 && args[1] == "gateway" && args[2] == s.data {
-			pid, _ = strconv.Atoi(filepath.Base(dir))
-			return pid, true
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			pids = append(pids, pid)
 		}
 	}
-	return 0, false
-}
-
-// nonces counts how often each request was handled, by method and nonce, over all
-// instances that there are or were.
-func (s *server) nonces() map[string]int {
-	s.t.Helper()
-	return s.readNonces("instances/*/*/data/nonces", "retired/*/nonces", "retired/*/data/nonces")
-}
-
-func (s *server) noncesOf(instance string) map[string]int {
-	s.t.Helper()
-	return s.readNonces("instances/*/" + instance + "/data/nonces")
-}
-
-func (s *server) readNonces(patterns ...string) map[string]int {
-	s.t.Helper()
-	seen := map[string]int{}
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(filepath.Join(s.data, pattern))
-		check(s.t, err)
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			check(s.t, err)
-			for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
-				if line != "" {
-					seen[line]++
-				}
-			}
-		}
-	}
-	return seen
+	return pids
 }

@@ -140,7 +140,7 @@ func TestErrorRateRollsBack(t *testing.T) {
 	s.ends(s.set("hello").Status.Rollout, resource.RolloutSucceeded)
 	stats := load.end()
 	if stats.Failed > 0 || stats.Errors == 0 {
-		t.Errorf("%d failed, %d errors:\n%s", stats.Failed, stats.Errors, strings.Join(stats.Failures, "\n"))
+		t.Errorf("%d failed, %d errors:\n%s", stats.Failed, stats.Errors, listed(stats.Failures))
 	}
 	var counted uint64
 	for _, traffic := range r.Status.Report.Traffic {

@@ -25,6 +25,23 @@ func TestRollbackAtEveryStepLosesNothing(t *testing.T) {
 	s.ends(starting, resource.RolloutRolledBack)
 	s.settled("1.0.0", 2)
 
+	s.push("hello:2.1.0", sample.Config{StartDelayMs: 1000})
+	shifting := s.roll("hello:2.1.0")
+	release := s.holdShifting(shifting)
+	s.rollBack(shifting)
+	release()
+	s.ends(shifting, resource.RolloutRolledBack)
+	s.settled("1.0.0", 2)
+
+	s.push("hello:2.2.0", sample.Config{})
+	paused := s.roll("hello:2.2.0")
+	s.reaches(paused, resource.RolloutBaking)
+	s.mustDrover("rollout", "pause", "hello")
+	s.reaches(paused, resource.RolloutPaused)
+	s.rollBack(paused)
+	s.ends(paused, resource.RolloutRolledBack)
+	s.settled("1.0.0", 2)
+
 	s.push("hello:3.0.0", sample.Config{})
 	baking := s.roll("hello:3.0.0")
 	s.reaches(baking, resource.RolloutBaking)

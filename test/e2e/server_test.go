@@ -120,9 +120,7 @@ func (s *server) tearDown() {
 		s.cmd.Process.Kill()
 		s.cmd.Wait()
 	}
-	for _, p := range s.processes() {
-		s.t.Errorf("still running after down: %s", p)
-	}
+	s.nothingRuns()
 	if s.t.Failed() {
 		s.t.Logf("server's log:\n%s", tail(s.log.String(), 8000))
 		if text, err := os.ReadFile(filepath.Join(s.data, "run", "gateway.log")); err == nil {
