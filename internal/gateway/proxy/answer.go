@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -83,15 +82,7 @@ func (x *exchange) answer(status int, why string) {
 		x.w.Header().Set("Connection", "close")
 		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(lingerTime))
 	}
-	plain(x.w, status, why)
-}
-
-func plain(w http.ResponseWriter, status int, why string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "%d %s: %s\n", status, http.StatusText(status), why)
+	x.server.plain(x.w, status, why)
 }
 
 // count adds the request to its balancer's figures, and to those of the version

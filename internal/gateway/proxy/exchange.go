@@ -29,6 +29,7 @@ var errCut = errors.New("the listener's drain time is over")
 // exchange is one request on its way, over all its attempts.
 type exchange struct {
 	front  *Front
+	server *server
 	config *Config
 	route  *Route
 	w      http.ResponseWriter
@@ -114,7 +115,7 @@ func (x *exchange) takeBody() bool {
 	if r.ContentLength == 0 {
 		return true
 	}
-	x.head.expecting = hasToken(r.Header["Expect"], "100-continue")
+	x.head.expecting = r.ProtoAtLeast(1, 1) && hasToken(r.Header["Expect"], "100-continue")
 	rc := http.NewResponseController(x.w)
 	if !x.again.idempotent || r.ContentLength < 0 || r.ContentLength > keepBody || x.head.expecting {
 		_ = rc.EnableFullDuplex()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -124,8 +123,9 @@ func (f *Front) take(c *net.TCPConn) {
 	}
 	f.mu.Lock()
 	s := f.servers[len(f.servers)-1]
+	s.connections.Add(1) // before Configure may think that it has none
 	f.mu.Unlock()
-	s.serve(&conn{TCPConn: c, left: func() { f.gate.leave(client) }})
+	s.serve(c, func() { f.gate.leave(client) })
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -136,34 +136,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
-	}
-}
-
-// serveHTTP is every request's way in.
-func (f *Front) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	f.active.Add(1)
-	defer f.active.Add(-1)
-	c := f.config.Load()
-	if r.Method == http.MethodConnect {
-		w.Header().Set("Connection", "close")
-		plain(w, http.StatusMethodNotAllowed, "this is not a forward proxy")
-		return
-	}
-	route := c.Routes.Match(r.Host, r.URL.Path)
-	if route == nil {
-		plain(w, http.StatusNotFound, "no route matches")
-		return
-	}
-	peer := peerOf(r.RemoteAddr)
-	x := &exchange{front: f, config: c, route: route, w: w, r: r, began: time.Now()}
-	x.head = requestHead{upgrade: upgradeOf(r), trusted: trusts(c.Trusted, peer), peer: peer}
-	x.run()
-}
-
-// mark tells the client that its connection ends with this answer, when that is so.
-func (f *Front) mark(h http.Header) {
-	if f.retiring.Load() {
-		h["Connection"] = []string{"close"}
 	}
 }
 

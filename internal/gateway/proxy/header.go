@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"strconv"
 	"strings"
 )
@@ -38,6 +40,21 @@ func connectionNames(h http.Header) (names []string) {
 	return names
 }
 
+// restoreConnection puts the Connection header back, which net/http takes out of
+// an answer that closes its connection, with all that it names.
+func restoreConnection(resp *http.Response, head []byte) {
+	if _, there := resp.Header["Connection"]; there {
+		return
+	}
+	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
+	if _, err := r.ReadLine(); err != nil {
+		return
+	}
+	if h, err := r.ReadMIMEHeader(); err == nil {
+		resp.Header["Connection"] = h["Connection"]
+	}
+}
+
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
@@ -61,7 +78,7 @@ func named(names []string, name string) bool {
 // upgradeOf is the protocol that a request wants its connection to become, or "".
 func upgradeOf(r *http.Request) string {
 	u := r.Header["Upgrade"]
-	if len(u) != 1 || r.ContentLength != 0 || !hasToken(r.Header["Connection"], "upgrade") ||
+	if len(u) != 1 || !r.ProtoAtLeast(1, 1) || r.ContentLength != 0 || !hasToken(r.Header["Connection"], "upgrade") ||
 		hasToken(u, "h2c") { // a request hidden behind h2c would pass every rule by
 		return ""
 	}
@@ -115,6 +132,15 @@ func writeField(w *bufio.Writer, name, value string) {
 	w.WriteString(": ")
 	w.WriteString(value)
 	w.WriteString("\r\n")
+}
+
+// hasTarget says whether a request is for a path or for the server as a whole.
+// What else there is would pass the routes by.
+func hasTarget(r *http.Request) bool {
+	if r.RequestURI == "*" {
+		return r.Method == http.MethodOptions
+	}
+	return strings.HasPrefix(r.RequestURI, "/") || r.URL.Host != ""
 }
 
 // target is the request target as the client wrote it, in origin form.

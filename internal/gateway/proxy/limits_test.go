@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,6 +137,57 @@ func TestLimitsChangeInPlace(t *testing.T) {
 	if resp, _, err := do(t, g.client(), "GET", g.url("/"), nil); err != nil || resp.Close {
 		t.Errorf("a new one: %v, %v", resp, err)
 	}
+}
+
+// A connection that arrives at that very moment is served all the same.
+func TestLimitsChangeUnderNewConnections(t *testing.T) {
+	g := newRig(t)
+	g.raw("a", answers(200, "ok"))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			c := *g.config
+			c.Limits.IdleTimeout = resource.Duration(time.Duration(n) * time.Minute)
+			g.front.Configure(&c)
+		}
+	})
+	for range 300 {
+		conn := g.dial()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+			t.Error(err)
+			break
+		}
+		conn.Close()
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// Answers that nobody reads, each small enough to be written at once, must not
+// hold a connection for ever.
+func TestAClientThatReadsNothingLosesItsConnection(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.Limits.IdleTimeout = resource.Duration(100 * time.Millisecond) })
+	g.raw("a", answers(200, strings.Repeat("x", 2<<10)))
+	conn := g.dial()
+	until(t, "it is connected", func() bool { n, _ := g.front.Connections(); return n == 1 })
+	var wg sync.WaitGroup
+	wg.Go(func() { // until the connection is broken
+		for {
+			if _, err := fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	})
+	until(t, "the connection is closed", func() bool { n, _ := g.front.Connections(); return n == 0 })
+	conn.Close()
+	wg.Wait()
 }
 
 func TestWhenNobodyIsInService(t *testing.T) {

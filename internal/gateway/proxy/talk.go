@@ -48,9 +48,13 @@ func (x *exchange) talk(c *upstream.Conn) (o outcome) {
 // readHead reads the answer's head. Interim answers are passed on.
 func (x *exchange) readHead(c *upstream.Conn, up *upload, o *outcome) (*http.Response, error) {
 	for {
+		began := c.Taken()
 		resp, err := http.ReadResponse(c.R, x.r)
 		if err != nil {
 			return nil, fmt.Errorf("read the answer: %w", err)
+		}
+		if resp.Close {
+			restoreConnection(resp, c.Head(began))
 		}
 		switch {
 		case resp.StatusCode < 100:
@@ -62,7 +66,7 @@ func (x *exchange) readHead(c *upstream.Conn, up *upload, o *outcome) (*http.Res
 		case resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= 200:
 			c.HeadRead()
 			return resp, nil
-		default:
+		case x.r.ProtoAtLeast(1, 1):
 			o.forwarded = true
 			x.passInterim(resp)
 		}
@@ -91,7 +95,7 @@ func (x *exchange) passOn(c *upstream.Conn, resp *http.Response, up *upload, o *
 	o.forwarded = true
 	o.stream = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	o.orderly = o.stream
-	x.front.mark(h)
+	x.server.mark(h)
 	x.w.WriteHeader(resp.StatusCode)
 	if err := x.copyBody(c, resp, o); err != nil {
 		return err
@@ -109,11 +113,10 @@ func (x *exchange) copyBody(c *upstream.Conn, resp *http.Response, o *outcome) e
 	}
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
-	slow := stall{timeout: time.Duration(x.config.Limits.IdleTimeout)}
 	left := resp.ContentLength
 	if c.R.Buffered() == 0 {
 		// The body may be long in coming: the client can have the head meanwhile.
-		if err := x.write(nil, true, &slow); err != nil {
+		if err := x.write(nil, true); err != nil {
 			o.clientGone = true
 			return fmt.Errorf("write to the client: %w", err)
 		}
@@ -123,7 +126,7 @@ func (x *exchange) copyBody(c *upstream.Conn, resp *http.Response, o *outcome) e
 		left -= int64(n)
 		if n > 0 {
 			whole := left == 0 || errors.Is(err, io.EOF)
-			if werr := x.write(buf[:n], !whole && c.R.Buffered() == 0, &slow); werr != nil {
+			if werr := x.write(buf[:n], !whole && c.R.Buffered() == 0); werr != nil {
 				o.clientGone = true
 				return fmt.Errorf("write to the client: %w", werr)
 			}
@@ -140,10 +143,7 @@ func (x *exchange) copyBody(c *upstream.Conn, resp *http.Response, o *outcome) e
 	}
 }
 
-func (x *exchange) write(p []byte, flush bool, slow *stall) error {
-	if flush || slow.started {
-		slow.extend(http.NewResponseController(x.w).SetWriteDeadline)
-	}
+func (x *exchange) write(p []byte, flush bool) error {
 	if len(p) > 0 {
 		if _, err := x.w.Write(p); err != nil {
 			return err
@@ -159,12 +159,10 @@ func (x *exchange) write(p []byte, flush bool, slow *stall) error {
 // that makes none ends.
 type stall struct {
 	timeout time.Duration // 0: none
-	started bool
 	set     time.Time
 }
 
 func (s *stall) extend(set func(time.Time) error) {
-	s.started = true
 	if s.timeout <= 0 {
 		return
 	}

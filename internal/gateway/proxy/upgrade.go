@@ -56,13 +56,13 @@ func (x *exchange) upgrade(c *upstream.Conn, resp *http.Response, o *outcome) er
 	}
 	defer client.Close()
 	o.forwarded, o.stream = true, true
-	_ = client.SetDeadline(time.Time{})
 	if err := writeSwitching(client, resp.Header, x.head.upgrade); err != nil {
 		o.clientGone = true
 		return fmt.Errorf("write to the client: %w", err)
 	}
+	_ = client.SetDeadline(time.Time{})
 	s := &stream{
-		client: client,
+		client: client.(*conn).TCPConn, // whose deadlines are the stream's own
 		early:  io.LimitReader(rw.Reader, int64(rw.Reader.Buffered())),
 		conn:   c,
 		slow:   stall{timeout: time.Duration(x.config.Limits.IdleTimeout)},

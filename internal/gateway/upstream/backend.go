@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -60,23 +61,25 @@ func (b *Backend) Address() string { return b.address }
 // check makes sure with a system call that the other end has not closed it.
 func (b *Backend) Reusable(maxAge time.Duration, check bool) *Conn {
 	for {
-		c := b.pop()
+		c := b.pop(maxAge)
 		if c == nil {
 			return nil
 		}
-		if time.Since(c.idleSince) <= maxAge && (!check || c.open()) {
-			c.Reused, c.written, c.budget = true, 0, headBudget
+		if !check || c.open() {
+			c.again()
 			return c
 		}
 		c.Close()
 	}
 }
 
-func (b *Backend) pop() *Conn {
+// pop takes out the connection that was used last. When that is too long ago, it
+// is for all of them; others may still use them.
+func (b *Backend) pop(maxAge time.Duration) *Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := len(b.idle)
-	if n == 0 {
+	if n == 0 || time.Since(b.idle[n-1].idleSince) > maxAge {
 		return nil
 	}
 	c := b.idle[n-1]
@@ -126,9 +129,8 @@ func (b *Backend) Sweep(now time.Time) {
 	for n < len(b.idle) && now.Sub(b.idle[n].idleSince) > IdleTime {
 		n++
 	}
-	var gone []*Conn
-	gone = append(gone, b.idle[:n]...)
-	b.idle = append(b.idle[:0], b.idle[n:]...)
+	gone := slices.Clone(b.idle[:n])
+	b.idle = slices.Delete(b.idle, 0, n)
 	b.mu.Unlock()
 	closeConns(gone)
 }

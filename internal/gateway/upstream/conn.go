@@ -37,8 +37,9 @@ type Conn struct {
 	tcp       net.Conn
 	raw       syscall.RawConn
 	idleSince time.Time
-	written   int64 // what the kernel took of this request
-	budget    int64 // what may still be read of a head; negative: no limit
+	written   int64  // what the kernel took of this request
+	budget    int64  // what may still be read of a head; negative: no limit
+	heads     []byte // what was read so far, as long as heads are read
 	closing   sync.Once
 }
 
@@ -59,6 +60,21 @@ func (c *Conn) Sent() bool { return c.written > 0 }
 
 // HeadRead ends the limit on what is read: a body follows.
 func (c *Conn) HeadRead() { c.budget = -1 }
+
+// Taken is how much of this answer's heads has been taken from R.
+func (c *Conn) Taken() int { return len(c.heads) - c.R.Buffered() }
+
+// Head is what was taken from R since Taken was from, as it came. It is to be
+// asked before HeadRead.
+func (c *Conn) Head(from int) []byte { return c.heads[from:c.Taken()] }
+
+// again makes an idle connection ready for another request.
+func (c *Conn) again() {
+	c.Reused, c.written, c.budget, c.heads = true, 0, headBudget, c.heads[:0]
+	if cap(c.heads) > 2*bufferSize {
+		c.heads = nil // one large head is no reason to keep so much
+	}
+}
 
 // Net is the connection below the buffers.
 func (c *Conn) Net() net.Conn { return c.tcp }
@@ -114,6 +130,7 @@ func (c *connReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.tcp.Read(p)
 	c.budget -= int64(n)
+	c.heads = append(c.heads, p[:n]...)
 	return n, err
 }
 

@@ -70,6 +70,10 @@ func TestConnectionsAreReusedWhileTheyAreGood(t *testing.T) {
 	if got := b.Reusable(0, false); got != nil {
 		t.Error("one that is too old was given out")
 	}
+	if got := b.Reusable(time.Minute, false); got != c {
+		t.Error("one that was too old for one request is gone for all")
+	}
+	c.Close()
 	c = dial(t, b)
 	other.Close()
 	other = <-accepted
