@@ -16,9 +16,11 @@
 // zfs, macOS …) the file is copied and then truncated: what is written in the
 // instant between the last read and the truncation is lost.
 //
-// A file is rotated within Interval of having grown beyond MaxBytes. One that
-// grew for longer (no Drover ran) is rotated in pieces of MaxBytes, before
-// anything else.
+// A file is rotated within Interval of having grown beyond MaxBytes, one log after
+// the other. One that grew for longer (no Drover ran) is rotated in pieces of
+// MaxBytes. What would be gone after Keep of these is cut off without a copy, as
+// no disk is as fast as a workload that floods its output: such a one has the size
+// of Keep+1 pieces, and of what it writes until the next look.
 //
 // # The journal, and what a crash does
 //
@@ -29,6 +31,8 @@
 //	      head that has been copied
 //	cut   the mark is on disk; while the file still begins with it, the head
 //	      has not been cut off
+//
+// With drop there is no copy: the head goes, and the numbered files before it.
 //
 // Whoever opens the log next goes on from there, so a crash at any point
 // neither loses nor doubles a byte. The mark is what makes "cut off or not?"

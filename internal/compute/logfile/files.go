@@ -21,17 +21,17 @@ func Open(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// copyRange writes n bytes of src from offset to the same offset of dst, synced.
-func copyRange(dst string, src io.ReaderAt, offset, n int64) error {
+// copyRange writes n bytes of src from offset to dst at another, synced. At 0 it begins dst anew.
+func copyRange(dst string, at int64, src io.ReaderAt, offset, n int64) error {
 	flags := os.O_CREATE | os.O_WRONLY
-	if offset == 0 {
+	if at == 0 {
 		flags |= os.O_TRUNC
 	}
 	f, err := os.OpenFile(dst, flags, 0o640)
 	if err != nil {
 		return err
 	}
-	w := io.NewOffsetWriter(f, offset)
+	w := io.NewOffsetWriter(f, at)
 	copied, err := io.Copy(w, io.NewSectionReader(src, offset, n))
 	if err == nil && copied < n {
 		err = io.ErrUnexpectedEOF
@@ -58,12 +58,14 @@ func endsLine(name string) bool {
 		return true
 	}
 	defer f.Close()
-	var last [1]byte
 	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return true
-	}
-	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err != nil || lineEndsAt(f, info.Size())
+}
+
+// lineEndsAt reports whether a line ends before the offset, or nothing is before it.
+func lineEndsAt(f io.ReaderAt, offset int64) bool {
+	var last [1]byte
+	_, err := f.ReadAt(last[:], offset-1)
 	return err != nil || last[0] == '\n'
 }
 

@@ -76,20 +76,21 @@ func (k *Keeper) rotateAll(ctx context.Context) {
 	}
 }
 
-// rotate brings one log below its limit, piece by piece.
+// rotate brings one log below its limit, piece by piece: as many as it may have
+// now. What a workload writes meanwhile is for the next round, as other logs wait.
 func (k *Keeper) rotate(ctx context.Context, dir string) error {
 	info, err := os.Stat(filepath.Join(dir, fileName))
 	if err != nil || info.Size() <= k.o.MaxBytes {
 		return err
 	}
 	l := k.log(dir)
-	for ctx.Err() == nil {
+	for range k.o.Keep + 3 { // the drop, Keep+1 whole pieces, and one for rounding to blocks
 		moved, err := l.rotateOnce(k)
-		if moved == 0 || err != nil {
+		if moved == 0 || err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // Forget drops what is remembered of a log whose folder has been removed.
@@ -131,7 +132,7 @@ func (l *log) rotateOnce(k *Keeper) (int64, error) {
 	}
 	// Until it returns well, what is on disk is for recover to sort out.
 	l.whole = false
-	moved, err := r.rotate(k.o.MaxBytes)
+	moved, err := r.rotate()
 	if err != nil {
 		return 0, fmt.Errorf("log %s: %w", l.dir, err)
 	}
@@ -141,7 +142,7 @@ func (l *log) rotateOnce(k *Keeper) (int64, error) {
 
 // ready finishes an interrupted rotation first. mu must be held for writing.
 func (l *log) ready(k *Keeper) (*rotation, error) {
-	r := &rotation{dir: l.dir, keep: k.o.Keep, step: k.step, collapse: k.collapse}
+	r := &rotation{dir: l.dir, maxBytes: k.o.MaxBytes, keep: k.o.Keep, step: k.step, collapse: k.collapse}
 	if l.whole {
 		err := r.load()
 		r.j.Base, r.j.Life = l.base, l.life // also when the journal was damaged meanwhile: cursors stand by these

@@ -1,12 +1,10 @@
 package logfile
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,7 +29,9 @@ const (
 type journal struct {
 	Phase  phase  `json:"phase,omitempty"`
 	Mark   []byte `json:"mark,omitempty"`
-	Length int64  `json:"length,omitempty"` // of the head that was copied
+	Length int64  `json:"length,omitempty"` // of the head that goes
+	// Drop: the head was not copied. It goes for good, with all that is older.
+	Drop bool `json:"drop,omitempty"`
 	// MidLine: the oldest file that is kept begins in mid-line.
 	MidLine bool `json:"midLine,omitempty"`
 	// Base is the position of output.log's first byte. It counts from where the log
@@ -45,9 +45,10 @@ const markSize = 32
 
 // rotation works on the files of one log. Who calls holds the log's lock.
 type rotation struct {
-	dir  string
-	keep int
-	j    journal
+	dir      string
+	maxBytes int64
+	keep     int
+	j        journal
 	// step is told of every step before it is taken; an error stops there, as a crash would.
 	step     func(string) error
 	collapse func(*os.File, int64) error // takes the head out, or says ErrUnsupported
@@ -111,9 +112,10 @@ func (r *rotation) save() error {
 	return syncDir(r.dir)
 }
 
-// rotate moves up to maxBytes of the head to output.log.1 and returns how much
-// it moved: 0 when the file is not that long.
-func (r *rotation) rotate(maxBytes int64) (int64, error) {
+// rotate takes maxBytes off the head, to output.log.1, or as many of these at once
+// as would be gone in the end. It returns how much that was: 0 when the file is
+// not that long.
+func (r *rotation) rotate() (int64, error) {
 	main, err := os.OpenFile(r.path(fileName), os.O_RDWR, 0)
 	if err != nil {
 		return 0, fmt.Errorf("rotate: %w", err)
@@ -124,26 +126,51 @@ func (r *rotation) rotate(maxBytes int64) (int64, error) {
 		return 0, fmt.Errorf("rotate: %w", err)
 	}
 	// The last byte must stay: a collapse never reaches the end of the file.
-	length := alignDown(min(maxBytes, info.Size()-1), main)
-	if info.Size() <= maxBytes || length < markSize {
+	length := alignDown(min(r.maxBytes, info.Size()-1), main)
+	if info.Size() <= r.maxBytes || length < markSize {
 		return 0, nil
 	}
-	if err := r.copyHead(main, length); err != nil {
-		return 0, fmt.Errorf("rotate: copy the head: %w", err)
+	if beyond := (info.Size()-1)/length - int64(r.keep) - 1; beyond > 0 {
+		err = r.beginDrop(main, beyond*length)
+	} else {
+		err = r.beginMove(main, length)
 	}
-	r.j.Phase, r.j.Length = mark, length
-	r.j.Mark = make([]byte, markSize)
-	rand.Read(r.j.Mark)
-	if r.gap() > r.keep {
-		r.j.MidLine = !endsLine(r.numbered(r.keep))
-	}
-	if err := r.at("journal"); err != nil {
-		return 0, err
-	}
-	if err := r.save(); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	return r.finish()
+}
+
+// beginMove copies the head and notes that it is to be cut off.
+func (r *rotation) beginMove(main *os.File, length int64) error {
+	if err := r.copyHead(main, length); err != nil {
+		return fmt.Errorf("rotate: copy the head: %w", err)
+	}
+	if r.gap() > r.keep {
+		r.j.MidLine = !endsLine(r.numbered(r.keep))
+	}
+	return r.begin(length)
+}
+
+// beginDrop notes that a head goes for good. To copy it first would give the whole
+// disk to a workload that writes faster than that.
+func (r *rotation) beginDrop(main *os.File, length int64) error {
+	r.j.Drop, r.j.MidLine = true, !lineEndsAt(main, length)
+	err := r.begin(length)
+	if isNoSpace(err) {
+		err = errors.Join(r.dropNumbered(), r.begin(length))
+	}
+	return err
+}
+
+func (r *rotation) begin(length int64) error {
+	r.j.Phase, r.j.Length = mark, length
+	r.j.Mark = make([]byte, markSize)
+	rand.Read(r.j.Mark)
+	if err := r.at("journal"); err != nil {
+		return err
+	}
+	return r.save()
 }
 
 // copyHead copies the first length bytes to output.log.new. On a full disk the
@@ -153,7 +180,7 @@ func (r *rotation) copyHead(main *os.File, length int64) error {
 		if err := r.at("copy"); err != nil {
 			return err
 		}
-		return copyRange(r.path(newName), main, 0, length)
+		return copyRange(r.path(newName), 0, main, 0, length)
 	}
 	err := try()
 	if isNoSpace(err) && r.gap() > r.keep {
@@ -190,76 +217,14 @@ func (r *rotation) finish() (moved int64, err error) {
 	if moved, err = size(r.numbered(1)); err != nil {
 		return 0, fmt.Errorf("rotate: %w", err)
 	}
+	if r.j.Drop {
+		moved += r.j.Length
+	}
 	r.j = journal{MidLine: r.j.MidLine, Base: r.j.Base + moved, Life: r.j.Life}
 	if err := r.at("idle"); err != nil {
 		return 0, err
 	}
 	return moved, r.save()
-}
-
-// writeMark overwrites bytes that output.log.new holds safely by now.
-func (r *rotation) writeMark(main *os.File) error {
-	if err := r.at("mark"); err != nil {
-		return err
-	}
-	if _, err := main.WriteAt(r.j.Mark, 0); err != nil {
-		return err
-	}
-	if err := main.Sync(); err != nil {
-		return err
-	}
-	if err := r.at("marked"); err != nil {
-		return err
-	}
-	r.j.Phase = cut
-	return r.save()
-}
-
-// cutHead takes the head off, unless that has been done.
-func (r *rotation) cutHead(main *os.File) error {
-	head := make([]byte, markSize)
-	if _, err := main.ReadAt(head, 0); err != nil && err != io.EOF {
-		return err
-	}
-	if !bytes.Equal(head, r.j.Mark) {
-		return nil
-	}
-	if err := r.at("cut"); err != nil {
-		return err
-	}
-	err := r.collapse(main, r.j.Length)
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = r.truncate(main)
-	}
-	if err != nil {
-		return err
-	}
-	if err := main.Sync(); err != nil {
-		return err
-	}
-	return r.at("done")
-}
-
-// truncate copies also what follows the head, as close to the end as it gets, and empties the file.
-func (r *rotation) truncate(main *os.File) error {
-	copied := r.j.Length
-	// What a crash left behind the head is not synced, so not believed.
-	if err := os.Truncate(r.path(newName), copied); err != nil {
-		return err
-	}
-	for {
-		info, err := main.Stat()
-		if err != nil {
-			return err
-		}
-		if info.Size() == copied {
-			return main.Truncate(0)
-		}
-		if err := copyRange(r.path(newName), main, copied, info.Size()-copied); err != nil {
-			return err
-		}
-		copied = info.Size()
-	}
 }
 
 // shift moves the numbered files up and output.log.new to the first place. It

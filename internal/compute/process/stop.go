@@ -103,6 +103,7 @@ func (d *Driver) Discard(ctx context.Context, set string) error { return d.disks
 func (d *Driver) forget(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.keeper.Forget(d.logs(name))
 	delete(d.watched, name)
 	delete(d.endings, name)
 }
