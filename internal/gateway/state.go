@@ -103,9 +103,15 @@ func (s *state) acceptable(a wire.Apply, files []*os.File) error {
 	return nil
 }
 
+// takeSockets takes in what is given. A socket that is held already stays: a front
+// that accepts on it would be replaced, and end its connections.
 func (s *state) takeSockets(list []wire.Socket, files []*os.File) {
 	for i, w := range list {
 		if old := s.sockets[w.Name]; old != nil {
+			if old.Socket == w {
+				files[i].Close()
+				continue
+			}
 			old.file.Close()
 		}
 		s.sockets[w.Name] = &socket{Socket: w, file: files[i]}
@@ -189,12 +195,7 @@ func (s *state) updateBalancers(plans []*plan) {
 	wanted := map[string]bool{}
 	for _, p := range plans {
 		wanted[p.Name] = true
-		b := s.balancers[p.Name]
-		if b == nil {
-			b = newBalancer(s)
-			s.balancers[p.Name] = b
-		}
-		b.apply(p)
+		s.balancers[p.Name].apply(p) // bind has made it
 	}
 	for name, b := range s.balancers {
 		if !wanted[name] {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
+	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -87,6 +89,30 @@ func TestABalancerThatCannotBeAppliedKeepsItsPreviousState(t *testing.T) {
 	applied, sockets, _ := s.attached()
 	if len(applied.Balancers) != 1 || applied.Balancers[0].Socket != "one" || len(sockets) != 1 {
 		t.Errorf("the next control process is told %+v, %v", applied.Balancers, sockets)
+	}
+}
+
+// A change that is refused is followed by the state before, with sockets that the
+// gateway has kept: connections go on.
+func TestASocketThatIsGivenAgainDisturbsNobody(t *testing.T) {
+	s := newTestState(t)
+	socket, file := socketFile(t, "one")
+	again, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	give := func(generation int64, f *os.File) *proxy.Front {
+		t.Helper()
+		w := wire.Snapshot{Generation: generation, Sockets: []wire.Socket{socket}, Balancers: []wire.Balancer{over("hello", "one")}}
+		done, err := s.apply(wire.Apply{Snapshot: w, New: []wire.Socket{socket}}, []*os.File{f})
+		if err != nil || len(done.Errors) > 0 {
+			t.Fatalf("%v, %v", done, err)
+		}
+		return s.balancers["front"].front
+	}
+	first := give(1, file)
+	if give(2, os.NewFile(uintptr(again), "again")) != first {
+		t.Error("its listener was replaced")
 	}
 }
 

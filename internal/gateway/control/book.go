@@ -55,7 +55,12 @@ func (b *book) adopt(list []wire.Socket, files []*os.File) error {
 	return nil
 }
 
-// bind makes sure that there is a socket of that name.
+// errReserved keeps who says "localhost:7400" from being answered by a workload
+// at [::1]:7400 while the API is at 127.0.0.1:7400.
+var errReserved = errors.New("the port is the API's, at every address")
+
+// bind makes sure that there is a socket of that name. Ports of wanted sockets are
+// nobody else's.
 func (b *book) bind(ctx context.Context, name, address string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,6 +69,8 @@ func (b *book) bind(ctx context.Context, name, address string) error {
 		return net.ErrClosed
 	case b.held[name] != nil:
 		return nil
+	case b.reserves(name, address):
+		return errReserved
 	}
 	var c net.ListenConfig
 	l, err := c.Listen(ctx, "tcp", address)
@@ -74,12 +81,31 @@ func (b *book) bind(ctx context.Context, name, address string) error {
 		return err
 	}
 	defer l.Close()
+	if b.reserves(name, l.Addr().String()) {
+		return errReserved // by chance
+	}
 	f, err := l.(*net.TCPListener).File()
 	if err != nil {
 		return err
 	}
 	b.held[name] = &held{Socket: wire.Socket{Name: name, Address: l.Addr().String()}, file: f}
 	return nil
+}
+
+// reserves says whether a port is that of a wanted socket, and name another one.
+func (b *book) reserves(name, address string) bool {
+	if slices.Contains(b.wanted, name) {
+		return false
+	}
+	return slices.ContainsFunc(b.wanted, func(wanted string) bool {
+		h := b.held[wanted]
+		return h != nil && portOf(h.Address) == portOf(address)
+	})
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 // want keeps a socket that no balancer names.

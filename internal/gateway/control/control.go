@@ -102,10 +102,10 @@ func (c *Control) Listener(ctx context.Context, name, address string) (net.Liste
 		return nil, err
 	}
 	key := socketName("listener", name, address)
+	c.book.want(key)
 	if err := c.book.bind(ctx, key, address); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	c.book.want(key)
 	return c.book.listener(key)
 }
 

@@ -64,6 +64,8 @@ func (p *pusher) trouble(ctx context.Context, b wire.Balancer) *problem {
 
 func bindReason(err error) string {
 	switch {
+	case errors.Is(err, errReserved):
+		return "Reserved"
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "AddressInUse"
 	case errors.Is(err, syscall.EACCES):
