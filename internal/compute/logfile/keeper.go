@@ -91,12 +91,12 @@ func (k *Keeper) rotate(ctx context.Context, dir string) (flooded bool, err erro
 		return false, err
 	}
 	l := k.log(dir)
-	for range k.o.Keep + 2 { // Keep+1 whole pieces, and one for rounding to blocks
+	for range k.o.Keep + 3 { // a drop, Keep+1 whole pieces, and one for rounding to blocks
 		moved, err := l.rotateOnce(k)
 		if moved == 0 || err != nil || ctx.Err() != nil {
 			return false, err
 		}
-		if moved > k.o.MaxBytes {
+		if moved > int64(k.o.Keep)*k.o.MaxBytes {
 			return true, nil
 		}
 	}
