@@ -118,21 +118,21 @@ func kindOf(name []byte) (Kind, error) {
 	return Other, nil
 }
 
-// parseField reads a line that is not empty, without its CRLF.
-func parseField(line []byte) (f Field, err error) {
+// parse reads a line that is not empty, without its CRLF.
+func (f *Field) parse(line []byte) (err error) {
 	n := span(line, isToken)
 	switch {
 	case n > 0 && n < len(line) && line[n] == ':':
 	case line[0] == ' ' || line[0] == '\t':
-		return f, errFolded
+		return errFolded
 	default:
-		return f, errFieldName
+		return errFieldName
 	}
 	f.Name, f.Value = line[:n], trim(line[n+1:])
 	if !validText(f.Value) {
-		return f, errFieldValue
+		return errFieldValue
 	}
 	f.Kind, err = kindOf(f.Name)
 	f.Hop = f.Kind.hopByHop()
-	return f, err
+	return err
 }

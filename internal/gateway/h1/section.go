@@ -1,6 +1,9 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Limits of a head or a trailer section. Both must be positive.
 type Limits struct {
@@ -61,12 +64,12 @@ func (s *section) line(buf []byte, line int) []byte {
 
 // appendFields appends what the lines from the first one on say.
 func (s *section) appendFields(fields []Field, buf []byte, first int) ([]Field, error) {
+	fields = slices.Grow(fields, max(0, len(s.ends)-first))
 	for i := first; i < len(s.ends); i++ {
-		f, err := parseField(s.line(buf, i))
-		if err != nil {
+		fields = fields[:len(fields)+1]
+		if err := fields[len(fields)-1].parse(s.line(buf, i)); err != nil {
 			return fields, err
 		}
-		fields = append(fields, f)
 	}
 	return fields, nil
 }

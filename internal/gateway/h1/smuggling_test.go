@@ -6,16 +6,17 @@ import (
 	"testing"
 )
 
-// TestSmuggling gives whole connections. What is tried in each is that one
-// program sees other requests in it than the next one. It is either refused, or
-// every request in it is the one that any program sees.
-func TestSmuggling(t *testing.T) {
+// vector is a whole connection. What is tried in it is that one program sees
+// other requests than the next one.
+type vector struct {
+	name, in string
+	want     []string // method, path, host and body of each request, or a refusal
+}
+
+func vectors() []vector {
 	const post, host, next = "POST /1 HTTP/1.1\r\n", "Host: a\r\n", "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
 	const chunked, length0, body0 = "Transfer-Encoding: chunked\r\n", "Content-Length: 0\r\n", "\r\n0\r\n\r\n"
-	for _, c := range []struct {
-		name, in string
-		want     []string // "refused" at the end: with a status
-	}{
+	return []vector{
 		{"pipelined", post + host + length0 + "\r\n" + next, []string{"POST /1 a", "GET /hidden a"}},
 		{"a body that looks like a request", post + host + "Content-Length: 37\r\n\r\n" + next + "\r\n\r\n", []string{"POST /1 a " + next + "\r\n\r\n"}},
 		{"chunks that look like a request", post + host + chunked + "\r\n21\r\n" + next + "\r\n0\r\n\r\n", []string{"POST /1 a " + next}},
@@ -79,7 +80,12 @@ func TestSmuggling(t *testing.T) {
 		{"a disguise in a trailer", post + host + chunked + "\r\n0\r\nContent_Length: 37\r\n\r\n" + next, []string{"refused 400"}},
 		{"a trailer section that ends in LF", post + host + chunked + "\r\n0\r\nA: b\n\r\n" + next, []string{"refused 400"}},
 		{"no trailer section", post + host + chunked + "\r\n0\r\n" + next, []string{"refused 400"}},
-	} {
+	}
+}
+
+// TestSmuggling: every request that is taken is the one that any program sees.
+func TestSmuggling(t *testing.T) {
+	for _, c := range vectors() {
 		if got := conversation(c.in); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
