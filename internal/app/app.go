@@ -248,6 +248,9 @@ func (a *App) serve(name string, srv *http.Server, l net.Listener, secure bool) 
 	})
 	a.stopping.push(name, func(ctx context.Context) error {
 		err := srv.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, srv.Close()) // out of time: what is in flight is cut
+		}
 		return errors.Join(err, stop(ctx))
 	})
 }
