@@ -86,6 +86,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	s.answers()
 	s.settled("1.0.0", 2)
 	for i, in := range s.instances() {
+		says(t, s.mustDrover("logs", in.Name), "ended in order")
 		if in.Name != names[i].Name || in.Status.Restarts != 0 {
 			t.Errorf("%s with %d restarts took the place of %s", in.Name, in.Status.Restarts, names[i].Name)
 		}
