@@ -147,9 +147,10 @@ const killTimeout = 10 * time.Second
 
 // signalUntil signals the tree, once or at every look, until nothing is left or the time is up.
 func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Duration, once bool) (gone bool, err error) {
+	began := time.Now()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	for pause, first := time.Millisecond, true; ; pause, first = min(2*pause, 50*time.Millisecond), false {
+	for first := true; ; first = false {
 		list, err := t.members()
 		if err != nil || len(list) == 0 {
 			return err == nil, err
@@ -164,9 +165,15 @@ func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Du
 			return false, context.Cause(ctx)
 		case <-deadline.C:
 			return false, nil
-		case <-time.After(pause):
+		case <-time.After(pauseAfter(time.Since(began))):
 		}
 	}
+}
+
+// pauseAfter spaces the looks at what doesn't end ever more widely: thousands may
+// be waited for at once.
+func pauseAfter(waited time.Duration) time.Duration {
+	return min(max(time.Millisecond, waited/16), time.Second)
 }
 
 func signalAll(list []proc, sig syscall.Signal) error {
