@@ -43,6 +43,9 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if still, err := c.stillWanted(ctx, in); err != nil || !still {
+		return err
+	}
 	spec := Spec{
 		Name: in.Name, Set: in.Status.Set, Colour: in.Status.Colour, Model: in.Status.Model,
 		Placement: in.Status.Placement, StopTimeout: set.StopTimeout,
@@ -61,6 +64,17 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	}
 	c.o.Logger.Warn("an instance could not be started", "instance", in.Name, "reason", why.Reason, "err", err)
 	return c.reportFailure(ctx, in.Name, why)
+}
+
+// stillWanted reports whether an instance that waited for its turn to start is to
+// be started as it was then: what was scaled in meanwhile never is.
+func (c *Compute) stillWanted(ctx context.Context, in resource.Instance) (bool, error) {
+	now, _, err := c.read(ctx, in.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return now.Status.Goal == in.Status.Goal && now.Status.Reimage == in.Status.Reimage &&
+		now.Status.Model.Key() == in.Status.Model.Key(), err
 }
 
 // reportFailure also takes up the start that a launcher recorded before it

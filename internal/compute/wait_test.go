@@ -2,6 +2,7 @@ package compute_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,49 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
 )
+
+// slow is a driver whose first starts take until it is let go on.
+type slow struct {
+	compute.Driver
+	starts chan string
+	goOn   chan struct{}
+}
+
+func (d slow) Start(ctx context.Context, spec compute.Spec) (compute.State, error) {
+	d.starts <- spec.Name
+	select {
+	case <-d.goOn:
+	case <-ctx.Done():
+		return compute.State{}, context.Cause(ctx)
+	}
+	return d.Driver.Start(ctx, spec)
+}
+
+// What is scaled in while it waits for its turn to start is never started.
+func TestWhatIsDeletedWhileItWaitsIsNotStarted(t *testing.T) {
+	s := newSite(t)
+	s.stop()
+	d := slow{s.Driver, make(chan string, 1000), make(chan struct{})}
+	s.run(d)
+	var first []string
+	for range 2 * runtime.NumCPU() {
+		first = append(first, s.create())
+	}
+	for range first {
+		<-d.starts
+	}
+	late := s.create()
+	s.wait(late, "waits", func(st resource.InstanceStatus) bool { return st.Phase == resource.InstanceStarting })
+	s.edit(late, func(st *resource.InstanceStatus) { st.Goal = resource.GoalDelete })
+	close(d.goOn)
+	s.Until("it is gone", func() bool { _, there := s.status(late); return !there })
+	for _, name := range first {
+		s.wait(name, "runs", isRunning)
+	}
+	if len(d.starts) > 0 {
+		t.Errorf("%s was started all the same", <-d.starts)
+	}
+}
 
 // stubborn is a driver whose instances named stuck_… take their whole time-out to stop.
 type stubborn struct{ compute.Driver }
