@@ -150,10 +150,14 @@ func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Du
 	began := time.Now()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
+	var list []proc
 	for first := true; ; first = false {
-		list, err := t.members()
-		if err != nil || len(list) == 0 {
-			return err == nil, err
+		// Finding the tree may mean to look at every process of the machine. While
+		// one that was found is there, waiting for it is enough.
+		if !once || !anyAlive(list) {
+			if list, err = t.members(); err != nil || len(list) == 0 {
+				return err == nil, err
+			}
 		}
 		if first || !once {
 			if err := signalAll(list, sig); err != nil {
@@ -168,6 +172,13 @@ func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Du
 		case <-time.After(pauseAfter(time.Since(began))):
 		}
 	}
+}
+
+func anyAlive(list []proc) bool {
+	return slices.ContainsFunc(list, func(p proc) bool {
+		now, err := readProc(p.pid)
+		return err == nil && now.start == p.start && !now.dead
+	})
 }
 
 // pauseAfter spaces the looks at what doesn't end ever more widely: thousands may
