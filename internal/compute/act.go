@@ -111,14 +111,14 @@ func (c *Compute) book(ctx context.Context, spec *Spec) error {
 		// Essential: an instance that crashed on a full disk must come back.
 		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) (err error) {
 			if spec.Port, err = tx.Book(poolPort, spec.Name, c.o.Ports.First, c.o.Ports.Last, func(n int) bool { return busy[n] }); err != nil {
-				return &StartError{Reason: ReasonNoPort, Err: fmt.Errorf("book a port: %w", err)}
+				return &StartError{Reason: ReasonNoPort, Err: fmt.Errorf("book a port of --port-range: %w", err)}
 			}
 			if !c.root {
 				return nil
 			}
 			foreign := func(n int) bool { return owned[n] != "" && owned[n] != spec.Name }
 			if spec.UID, err = tx.Book(poolUID, spec.Name, c.o.UIDs.First, c.o.UIDs.Last, foreign); err != nil {
-				return &StartError{Reason: ReasonNoUser, Err: fmt.Errorf("book a user id: %w", err)}
+				return &StartError{Reason: ReasonNoUser, Err: fmt.Errorf("book a user id of --uid-range, where data that is retired keeps its own: %w", err)}
 			}
 			return nil
 		})
