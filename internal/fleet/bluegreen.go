@@ -123,8 +123,8 @@ func (p *pass) shifting() {
 	s := &p.Rollout.Status
 	fresh := p.populateNew()
 	p.populateOld()
-	if bad := firstUnhealthy(fresh); bad != nil && p.Rollout.Spec.RollbackOf == "" {
-		p.fail(p.complaint(bad))
+	if why := p.unwell(fresh); why != "" {
+		p.fail(why)
 		return
 	}
 	if s.Phase == resource.RolloutPaused {
@@ -168,22 +168,37 @@ func (p *pass) baking() {
 	p.enter(resource.RolloutFinishing, "draining the old colour")
 }
 
-// unfit says why the new colour must not stay, or nothing. A rollback is never
-// rolled back, so nothing can be wrong with it that going back would mend.
+// unfit says why the new colour must not stay, or nothing.
 func (p *pass) unfit(fresh []*member) string {
+	if why := p.unwell(fresh); why != "" || p.Rollout.Spec.RollbackOf != "" {
+		return why
+	}
+	return p.tooManyErrors()
+}
+
+// unwell is unfit by health alone. A rollback is never rolled back, so nothing can
+// be wrong with it that going back would mend.
+func (p *pass) unwell(fresh []*member) string {
 	if p.Rollout.Spec.RollbackOf != "" {
 		return ""
 	}
 	if bad := firstUnhealthy(fresh); bad != nil {
 		return p.complaint(bad)
 	}
-	return p.tooManyErrors()
+	return ""
 }
 
-// finishing waits for the old colour's drain, which belongs into the report.
+// finishing waits for the old colour's drain, which belongs into the report. A
+// long one leaves the new colour time to fail, and the old one still runs.
 func (p *pass) finishing() {
-	p.serve(p.populateNew())
-	if old := p.populateOld(); p.standBy(old) {
+	fresh := p.populateNew()
+	p.serve(fresh)
+	old := p.populateOld()
+	if why := p.unwell(fresh); why != "" {
+		p.fail(why)
+		return
+	}
+	if p.standBy(old) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
 	}
