@@ -100,7 +100,8 @@ func (v view) adopt(s *resource.InstanceStatus) {
 // the process's start stays, so that the same end is known when it is seen again.
 func (v view) ended(s *resource.InstanceStatus) {
 	st := v.State
-	newer := !st.StartedAt.IsZero() && (s.StartedAt == nil || st.StartedAt.After(*s.StartedAt))
+	// Another start is a later one, also by a clock that was set back.
+	newer := !st.StartedAt.IsZero() && (s.StartedAt == nil || !st.StartedAt.Equal(*s.StartedAt))
 	if s.PID == 0 && !newer {
 		return
 	}
@@ -125,9 +126,11 @@ func (v view) ended(s *resource.InstanceStatus) {
 // crashed: the process ended by itself.
 func (v view) crashed(s *resource.InstanceStatus) {
 	s.LastExit, s.NextStart = v.State.Exit, nil
-	if s.HealthySince == nil && v.PortTaken {
-		// It could not have its port. It starts at once on another, and that is no restart.
-		s.Phase = resource.InstancePending
+	taken := s.HealthySince == nil && v.PortTaken
+	v.say(s, ConditionPortTaken, taken, "AnotherProcess", "its process ended and another listens on "+
+		Address(v.State.Spec.Port)+": it starts again on another port. A program must not put itself in the background")
+	if taken {
+		v.portTaken(s)
 		return
 	}
 	s.Restarts++
@@ -139,6 +142,19 @@ func (v view) crashed(s *resource.InstanceStatus) {
 		s.Health, s.GraceSince, s.HealthySince = resource.HealthUnhealthy, nil, nil
 	}
 	v.backOff(s, resource.InstanceBackingOff)
+}
+
+// portTaken: it could not have its port, or ended and left a process behind that
+// has it and that nothing shows as its own. Starting it on another port is no
+// restart, and is done at once the first time. From then on it keeps to the
+// schedule: one that leaves a process behind each time would take every port.
+func (v view) portTaken(s *resource.InstanceStatus) {
+	if s.Crashes > 0 {
+		v.backOff(s, resource.InstanceBackingOff)
+		return
+	}
+	s.Phase = resource.InstancePending
+	s.Crashes++
 }
 
 // restart starts an instance that isn't there, when its time has come.

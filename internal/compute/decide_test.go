@@ -175,11 +175,29 @@ func TestBackoffSchedule(t *testing.T) {
 func TestPortTakenIsNoRestart(t *testing.T) {
 	v := dead(time.Second)
 	v.PortTaken = true
-	if d := decide(v); d.Action != actStart || d.Status.Restarts != 0 || d.Status.Crashes != 0 {
+	d := decide(v)
+	if d.Action != actStart || d.Status.Restarts != 0 || resource.FindCondition(d.Status.Conditions, ConditionPortTaken) == nil {
 		t.Errorf("before it was healthy: %s %+v", d.Action, d.Status)
+	}
+	// Again and again: a program that goes into the background would soon have all ports.
+	again := v
+	again.Status.Crashes = d.Status.Crashes
+	if d := decide(again); d.Action != actNothing || d.Again < backoffLeast || d.Status.Restarts != 0 {
+		t.Errorf("a second time: %s after %s, %+v", d.Action, d.Again, d.Status)
 	}
 	if d := decide(healthy(v, 0)); d.Action != actNothing || d.Status.Restarts != 1 {
 		t.Errorf("after it was healthy: %s %+v", d.Action, d.Status)
+	}
+}
+
+// The clock was set back: what ended before anybody saw it run is a crash all the same.
+func TestUnseenCrashAfterTheClockWasSetBack(t *testing.T) {
+	v := dead(time.Second)
+	v.Status.PID, v.Status.Crashes = 0, 3
+	started := v.State.StartedAt.Add(time.Hour) // by the clock as it was then
+	v.Status.StartedAt = &started
+	if d := decide(v); d.Action != actNothing || d.Status.Restarts != 1 || d.Again < time.Second {
+		t.Errorf("%s after %s, %+v", d.Action, d.Again, d.Status)
 	}
 }
 

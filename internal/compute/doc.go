@@ -10,7 +10,8 @@
 // process that ended by itself makes it BackingOff, a start that failed makes it
 // Failed, until NextStart: 250 ms after the first, twice as long after each
 // further one, a minute at most; the row of crashes begins anew once it has been
-// Healthy for a minute. Stopping is on the way out, or to be started from
+// Healthy for a minute. A program that ends while another process has its port is
+// started on another one, the first time at once. Stopping is on the way out, or to be started from
 // another model.
 //
 // Health and Admission are two facts. Health is written here alone, from the

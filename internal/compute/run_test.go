@@ -309,7 +309,7 @@ func TestPortTakenBySomebodyElse(t *testing.T) {
 	defer taken.Close()
 	must(t, os.WriteFile(s.DataFile(name, "go"), nil, 0o644))
 	st := s.wait(name, "runs elsewhere", func(st resource.InstanceStatus) bool { return isRunning(st) && st.Address != first.Address })
-	if st.Restarts != 0 || st.Crashes != 0 {
+	if st.Restarts != 0 || st.Crashes != 1 { // no restart, but a step of the schedule
 		t.Errorf("%+v", st)
 	}
 }

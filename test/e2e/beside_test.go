@@ -124,15 +124,7 @@ func (s ownSet) runs(image string) {
 // members are the set's instances.
 func (s ownSet) members() []resource.Instance {
 	s.t.Helper()
-	list, err := s.client.List(s.ctx(), resource.KindInstance, client.Filter{Set: s.name})
-	check(s.t, err)
-	var out []resource.Instance
-	for _, d := range list.Items {
-		in, err := resource.From[resource.InstanceSpec, resource.InstanceStatus](d)
-		check(s.t, err)
-		out = append(out, in)
-	}
-	return out
+	return s.instancesOf(s.name)
 }
 
 // rollouts are the names of the set's rollouts.
@@ -214,19 +206,4 @@ func says(t *testing.T, text string, words ...string) {
 			t.Errorf("the text does not say %q:\n%s", word, text)
 		}
 	}
-}
-
-// address waits until a balancer listens.
-func (s *server) address(balancer string) (address string) {
-	s.t.Helper()
-	s.eventually(10*time.Second, balancer+" listens", func() (bool, error) {
-		d, err := s.client.Get(s.ctx(), resource.KindLoadBalancer, balancer)
-		if err != nil {
-			return false, err
-		}
-		lb, err := resource.From[resource.LoadBalancerSpec, resource.LoadBalancerStatus](d)
-		address = lb.Status.Address
-		return address != "", err
-	})
-	return address
 }

@@ -16,7 +16,9 @@ func TestFlipsBackToBackLoseNothing(t *testing.T) {
 	for i := range size(5, 20) {
 		image := fmt.Sprintf("hello:1.%d.0", i+1)
 		s.push(image, sample.Config{})
-		r := s.ends(s.roll(image), resource.RolloutSucceeded)
+		rollout := s.roll(image)
+		s.endsEitherWay(rollout, func() { s.inService(3) })
+		r := s.ends(rollout, resource.RolloutSucceeded)
 		if len(r.Status.Report.Drains) != 3 {
 			t.Errorf("%s reports %d drains of 3", r.Name, len(r.Status.Report.Drains))
 		}
@@ -29,6 +31,20 @@ func TestFlipsBackToBackLoseNothing(t *testing.T) {
 		load.reached(version(image))
 	}
 	load.zeroFailed()
+}
+
+// inService checks that at any time as many serve as are wanted, or more.
+func (s *server) inService(want int) {
+	s.t.Helper()
+	n := 0
+	for _, in := range s.instances() {
+		if in.Status.Admission == resource.AdmissionInService && in.Status.Health == resource.HealthHealthy {
+			n++
+		}
+	}
+	if n < want {
+		s.t.Errorf("only %d healthy instances are in service of %d", n, want)
+	}
 }
 
 func TestScalingLosesNothing(t *testing.T) {

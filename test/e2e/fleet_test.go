@@ -59,33 +59,37 @@ spec: {listen: "127.0.0.1:0", backend: hello, drainTimeout: %s}
 
 func (s *server) set(name string) resource.ScaleSet {
 	s.t.Helper()
-	d, err := s.client.Get(s.ctx(), resource.KindScaleSet, name)
-	check(s.t, err)
-	set, err := resource.From[resource.ScaleSetSpec, resource.ScaleSetStatus](d)
-	check(s.t, err)
-	return set
+	return read[resource.ScaleSetSpec, resource.ScaleSetStatus](s, resource.KindScaleSet, name)
 }
 
 func (s *server) rollout(name string) resource.Rollout {
 	s.t.Helper()
-	d, err := s.client.Get(s.ctx(), resource.KindRollout, name)
-	check(s.t, err)
-	r, err := resource.From[resource.RolloutSpec, resource.RolloutStatus](d)
-	check(s.t, err)
-	return r
+	return read[resource.RolloutSpec, resource.RolloutStatus](s, resource.KindRollout, name)
 }
 
-func (s *server) instances() []resource.Instance {
+func (s *server) instances() []resource.Instance { return s.instancesOf("") }
+
+// instancesOf a set; an empty name: of all sets.
+func (s *server) instancesOf(set string) []resource.Instance {
 	s.t.Helper()
-	list, err := s.client.List(s.ctx(), resource.KindInstance, client.Filter{})
+	list, err := s.client.List(s.ctx(), resource.KindInstance, client.Filter{Set: set})
 	check(s.t, err)
-	var out []resource.Instance
-	for _, d := range list.Items {
-		in, err := resource.From[resource.InstanceSpec, resource.InstanceStatus](d)
+	instances := make([]resource.Instance, len(list.Items))
+	for i, d := range list.Items {
+		instances[i], err = resource.From[resource.InstanceSpec, resource.InstanceStatus](d)
 		check(s.t, err)
-		out = append(out, in)
 	}
-	return out
+	return instances
+}
+
+// read is one document as what it is.
+func read[S, T any](s *server, kind, name string) resource.Object[S, T] {
+	s.t.Helper()
+	d, err := s.client.Get(s.ctx(), kind, name)
+	check(s.t, err)
+	o, err := resource.From[S, T](d)
+	check(s.t, err)
+	return o
 }
 
 // serving waits until n instances of hello take traffic, and no other, and returns
@@ -93,15 +97,6 @@ func (s *server) instances() []resource.Instance {
 func (s *server) serving(n int) (address string) {
 	s.t.Helper()
 	s.eventually(40*time.Second, fmt.Sprintf("%d instances serve", n), func() (bool, error) {
-		d, err := s.client.Get(s.ctx(), resource.KindLoadBalancer, "front")
-		if err != nil {
-			return false, err
-		}
-		lb, err := resource.From[resource.LoadBalancerSpec, resource.LoadBalancerStatus](d)
-		if err != nil {
-			return false, err
-		}
-		address = lb.Status.Address
 		in := 0
 		for _, i := range s.instances() {
 			switch i.Status.Admission {
@@ -111,7 +106,17 @@ func (s *server) serving(n int) (address string) {
 				return false, nil
 			}
 		}
-		return address != "" && in == n, nil
+		return in == n, nil
+	})
+	return s.address("front")
+}
+
+// address waits until a balancer listens.
+func (s *server) address(balancer string) (address string) {
+	s.t.Helper()
+	s.eventually(10*time.Second, balancer+" listens", func() (bool, error) {
+		address = read[resource.LoadBalancerSpec, resource.LoadBalancerStatus](s, resource.KindLoadBalancer, balancer).Status.Address
+		return address != "", nil
 	})
 	return address
 }

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,7 +225,28 @@ func TestTokenThatMayOnlyDeliver(t *testing.T) {
 	}
 	admin, err := os.ReadFile(filepath.Join(s.data, "admin.token"))
 	check(t, err)
+	s.carelessly(reader)
 	s.nowhere(ci, reader, strings.TrimSpace(string(admin)))
+}
+
+// carelessly puts a secret where it does not belong: what is wrong with each of
+// the requests is told and logged, the secret is not.
+func (s *server) carelessly(secret string) {
+	s.t.Helper()
+	for _, path := range []string{"/api/v1/scalesets/hello/scale?code=", "/api/v1/instances/none/restart?sig=", "/nothing?access_token=", "/v2/hello/blobs/uploads/?token="} {
+		req, err := http.NewRequest(http.MethodPost, s.url()+path+secret, strings.NewReader(`{"capacity": "Bearer `+secret+`"}`))
+		check(s.t, err)
+		req.Header.Set("Authorization", "Bearer "+secret)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		check(s.t, err)
+		text, err := io.ReadAll(resp.Body)
+		check(s.t, err)
+		resp.Body.Close()
+		if resp.StatusCode < 400 || strings.Contains(string(text), secret) {
+			s.t.Errorf("%s is answered %s: %s", path, resp.Status, text)
+		}
+	}
 }
 
 // nowhere looks for secrets in all that the server has written.

@@ -137,6 +137,11 @@ func knownBad(s ownSet) {
 	if bad := s.now().Status.BadModels; len(bad) != 1 || bad[0].Rollout != now.Status.Rollout {
 		s.t.Errorf("it failed again and badModels is %+v", bad)
 	}
+	again, err := s.start("w:9.0.0", true)
+	check(s.t, err)
+	if bad := s.now().Status.BadModels; len(bad) != 0 || !again.Spec.Force {
+		s.t.Errorf("a forced start does not forget: %+v, %+v", bad, again.Spec)
+	}
 }
 
 // The stored spec asks for what failed: applying it again changes nothing, and

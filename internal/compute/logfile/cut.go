@@ -16,7 +16,7 @@ func (r *rotation) writeMark(main *os.File) error {
 	if _, err := main.WriteAt(r.j.Mark, 0); err != nil {
 		return err
 	}
-	if err := main.Sync(); err != nil {
+	if err := r.sync(main); err != nil {
 		return err
 	}
 	if err := r.at("marked"); err != nil {
@@ -50,10 +50,20 @@ func (r *rotation) cutHead(main *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := main.Sync(); err != nil {
+	if err := r.sync(main); err != nil {
 		return err
 	}
 	return r.at("done")
+}
+
+// sync makes what was done to the file lasting. A head that is dropped is not worth
+// it: gigabytes would be written to the disk first. A power cut in this moment costs
+// no more than that positions from before it are off by what was to be dropped.
+func (r *rotation) sync(main *os.File) error {
+	if r.j.Drop {
+		return nil
+	}
+	return main.Sync()
 }
 
 // truncate copies also what follows the head, as close to the end as it gets, and

@@ -19,8 +19,9 @@
 // A file is rotated within Interval of having grown beyond MaxBytes, one log after
 // the other. One that grew for longer (no Drover ran) is rotated in pieces of
 // MaxBytes. What would be gone after Keep of these is cut off without a copy, as
-// no disk is as fast as a workload that floods its output: such a one has the size
-// of Keep+1 pieces, and of what it writes until the next look.
+// no disk is as fast as a workload that floods its output: such a log is looked at
+// twenty times as often and has the size of Keep+1 pieces, and of what is written
+// between two looks.
 //
 // # The journal, and what a crash does
 //

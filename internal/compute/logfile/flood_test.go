@@ -78,7 +78,7 @@ func crashWhileDropping(t *testing.T, n int, cut func(*os.File, int64) error) (c
 		}
 		return nil
 	}
-	if err := k.rotate(t.Context(), dir); crashed != errors.Is(err, errCrash) {
+	if _, err := k.rotate(t.Context(), dir); crashed != errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
 	write(t, dir, lines(12_000, 12_001)) // the workload goes on
@@ -115,7 +115,8 @@ func TestDropOnAFullDisk(t *testing.T) {
 				}
 				return nil
 			}
-			must(t, k.rotate(t.Context(), dir))
+			_, err := k.rotate(t.Context(), dir)
+			must(t, err)
 			write(t, dir, lines(12_000, 12_002)) // the first may be taken for the end of one that went
 			if got := tail(t, k, dir, 1); got != lines(12_001, 12_002) {
 				t.Errorf("the last line is %q", got)

@@ -51,46 +51,56 @@ func New(o Options) *Keeper {
 
 // Run rotates until ctx is done. The first look comes at once: logs have grown while no Drover ran.
 func (k *Keeper) Run(ctx context.Context) error {
-	tick := time.NewTicker(k.o.Interval)
-	defer tick.Stop()
 	for {
-		k.rotateAll(ctx)
+		wait := k.o.Interval
+		if k.rotateAll(ctx) {
+			wait /= 20
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }
 
-func (k *Keeper) rotateAll(ctx context.Context) {
+// rotateAll looks at every log. It reports whether one is flooded and wants to be
+// looked at again soon.
+func (k *Keeper) rotateAll(ctx context.Context) (soon bool) {
 	dirs, err := k.o.Dirs()
 	if err != nil {
 		k.o.Logger.Error("cannot list the logs to rotate", "error", err)
-		return
+		return false
 	}
 	for _, dir := range dirs {
-		if err := k.rotate(ctx, dir); err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		flooded, err := k.rotate(ctx, dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
 			k.o.Logger.Error("cannot rotate a log; it is tried again", "log", dir, "error", err)
 		}
+		soon = soon || flooded
 	}
+	return soon
 }
 
 // rotate brings one log below its limit, piece by piece: as many as it may have
 // now. What a workload writes meanwhile is for the next round, as other logs wait.
-func (k *Keeper) rotate(ctx context.Context, dir string) error {
+// While it is flooded, what there is too much of is dropped and nothing is copied.
+func (k *Keeper) rotate(ctx context.Context, dir string) (flooded bool, err error) {
 	info, err := os.Stat(filepath.Join(dir, fileName))
 	if err != nil || info.Size() <= k.o.MaxBytes {
-		return err
+		return false, err
 	}
 	l := k.log(dir)
-	for range k.o.Keep + 3 { // the drop, Keep+1 whole pieces, and one for rounding to blocks
+	for range k.o.Keep + 3 { // a drop, Keep+1 whole pieces, and one for rounding to blocks
 		moved, err := l.rotateOnce(k)
 		if moved == 0 || err != nil || ctx.Err() != nil {
-			return err
+			return false, err
+		}
+		if moved > int64(k.o.Keep)*k.o.MaxBytes {
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // Forget drops what is remembered of a log whose folder has been removed.

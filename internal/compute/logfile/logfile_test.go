@@ -276,7 +276,7 @@ func crashOnce(t *testing.T, n int, collapse func(*os.File, int64) error) (crash
 		}
 		return nil
 	}
-	err := k.rotate(t.Context(), dir)
+	_, err := k.rotate(t.Context(), dir)
 	if crashed != errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}

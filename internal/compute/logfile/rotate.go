@@ -130,7 +130,7 @@ func (r *rotation) rotate() (int64, error) {
 	if info.Size() <= r.maxBytes || length < markSize {
 		return 0, nil
 	}
-	if beyond := (info.Size()-1)/length - int64(r.keep) - 1; beyond > 0 {
+	if beyond := (info.Size()-1)/length - int64(r.keep); beyond > 0 {
 		err = r.beginDrop(main, beyond*length)
 	} else {
 		err = r.beginMove(main, length)

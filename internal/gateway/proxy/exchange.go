@@ -21,6 +21,9 @@ const (
 	// freshFor is how recently a pooled connection must have been used to carry
 	// what cannot be sent again.
 	freshFor = time.Second
+	// maxRefused is how often a request may find nobody listening, and wait for
+	// somebody to, before it tries each member once more at most.
+	maxRefused = 32
 )
 
 // errCut is the cause of a request's end when its listener's drain time is over.
@@ -38,9 +41,12 @@ type exchange struct {
 	head   requestHead
 	again  again
 	kept   []byte // the body, when it is kept to be sent again
-	fresh  bool   // a pooled connection failed: use a new one
-	tried  []*pool.Member
-	last   outcome
+	// deadline ends the wait for a member.
+	deadline time.Time
+	fresh    bool // a pooled connection failed: use a new one
+	refused  int  // attempts that found nobody
+	tried    []*pool.Member
+	last     outcome
 
 	claim   pool.Claim
 	holding bool // claim is to be released
@@ -62,6 +68,7 @@ func (x *exchange) run() {
 	if !x.takeBody() {
 		return
 	}
+	x.deadline = time.Now().Add(x.config.QueueTimeout)
 	defer x.release(false) // should anything below panic, a drain must not wait for it
 	for {
 		if err := x.claimMember(ctx); err != nil {
@@ -83,9 +90,11 @@ func (x *exchange) run() {
 // claimMember claims one. A pool that was closed meanwhile means that the
 // documents changed: the request goes where they say now.
 func (x *exchange) claimMember(ctx context.Context) error {
-	deadline := x.began.Add(x.config.QueueTimeout)
+	x.mu.Lock()
+	x.broken = false // from the claim on it is Interrupt's
+	x.mu.Unlock()
 	for {
-		err := x.route.Pool.Claim(ctx, &x.claim, x, deadline, x.tried)
+		err := x.route.Pool.Claim(ctx, &x.claim, x, x.deadline, x.tried)
 		if !errors.Is(err, pool.ErrClosed) {
 			return err
 		}
@@ -140,7 +149,6 @@ func (x *exchange) streams() bool { return x.head.length != 0 && x.kept == nil }
 // releases the claim.
 func (x *exchange) attempt(ctx context.Context) outcome {
 	m := x.claim.Member
-	x.broken = false
 	c, err := x.connect(ctx, m.Backend)
 	var o outcome
 	if err != nil {
@@ -230,6 +238,9 @@ func (x *exchange) notReached(m *pool.Member, err error) {
 	if !blame || x.r.Context().Err() != nil {
 		x.tried = append(x.tried, m) // ours: too many open files, no free port; or the name is not known
 		return
+	}
+	if x.refused++; x.refused > maxRefused {
+		x.tried = append(x.tried, m)
 	}
 	x.route.Pool.Refuse(m)
 }

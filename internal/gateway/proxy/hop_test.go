@@ -104,6 +104,7 @@ func TestAmbiguousRequestsAreNotPassedOn(t *testing.T) {
 		"a coding with a tab":         head + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
 		"a space before a colon":      head + "Content-Length : 4\r\n\r\nabcd",
 		"a folded first line":         "POST / HTTP/1.1\r\n Host: a\r\n\r\n",
+		"a lone CR in a header":       head + "Content-Length: 0\r\nX-A: b\rX-C: d\r\n\r\n",
 		"two hosts":                   head + "Host: b\r\n\r\n",
 		"a chunk's size that is none": head + "Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
 	} {

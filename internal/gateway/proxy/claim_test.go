@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/pool"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// The pool may take an instance away as soon as it is claimed, before a connection
+// to it exists: that must not be missed.
+func TestAnInstanceThatIsTakenAwayAtOnce(t *testing.T) {
+	g := newRig(t)
+	g.raw("a", func(b *raw, c net.Conn) bool { // never answers
+		_, _ = io.Copy(io.Discard, c)
+		return false
+	})
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	x := &exchange{
+		front: g.front, config: g.config, route: g.config.Routes.Match("", "/"), w: httptest.NewRecorder(), r: r,
+		again: again{idempotent: true, whole: true}, deadline: time.Now().Add(patience),
+	}
+	if err := x.claimMember(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x.holding = true
+	g.pool.Admit(g.members["a"], resource.AdmissionOut)
+	done := make(chan outcome, 1)
+	go func() { done <- x.attempt(t.Context()) }()
+	select {
+	case o := <-done:
+		if o.err == nil || o.cut != pool.CutForced {
+			t.Errorf("got %+v", o)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the request goes on")
+	}
+}
+
+// A member that answers probes and refuses requests must not keep one for ever.
+func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
+	g := newRig(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	m := g.add("a", l.Addr().String())
+	m.Recover = func() { g.pool.Observe(m, true, true) }
+	resp, _, err := do(t, g.client(), "POST", g.url("/"), []byte("x"))
+	if err != nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	g.wantCounts(counts{requests: 1, failed: 1})
+}
+
+// The wait for an instance begins when there is something to send.
+func TestASlowUploadHasTheWholeWait(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.QueueTimeout = time.Second })
+	conn := g.dial()
+	fmt.Fprint(conn, "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\na")
+	<-time.After(1100 * time.Millisecond)
+	fmt.Fprint(conn, "b")
+	until(t, "it waits", func() bool { return g.queue.Waiting() == 1 })
+	g.raw("a", answers(200, "ok"))
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+		t.Errorf("got %q, %v", answer, err)
+	}
+}
