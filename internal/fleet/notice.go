@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -24,16 +23,9 @@ func owesNotice(set resource.ScaleSetSpec, in resource.InstanceStatus) bool {
 // what no other instance ever was: who decides the same twice gives one notice.
 func newNotice(set resource.ScaleSetSpec, in resource.Instance, now time.Time) *resource.Notice {
 	return &resource.Notice{
-		EventID: eventID(resource.EventTerminate, in), Type: resource.EventTerminate,
+		EventID: resource.GUID(string(resource.EventTerminate), in), Type: resource.EventTerminate,
 		Since: now, NotBefore: now.Add(set.TerminateNotification.NotBeforeTimeout.Std()),
 	}
-}
-
-// eventID is a UUID (version 8: by a rule of our own).
-func eventID(t resource.EventType, in resource.Instance) string {
-	b := sha256.Sum256(fmt.Appendf(nil, "%s %s %d", t, in.Name, in.Created.UnixNano()))
-	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
 // depart takes those under notice on their way: approval or NotBefore, drain, end.
