@@ -29,6 +29,8 @@ type Config struct {
 	// AzureGraceMs, when not 0, has the health check heed what is scheduled for the
 	// instance, and pass for so long after it was told.
 	AzureGraceMs int `json:"azureGraceMs,omitempty"`
+	// AzureEndpoint is where it asks; empty: at IMDS_ENDPOINT.
+	AzureEndpoint string `json:"azureEndpoint,omitempty"`
 	// NeverApprove: it is told, and does not approve.
 	NeverApprove bool `json:"neverApprove,omitempty"`
 }

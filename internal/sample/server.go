@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 			return err
 		}
 		defer told.Close()
-		h.azure = newAzure(c, getenv("IMDS_ENDPOINT"), told)
+		h.azure = newAzure(c, cmp.Or(c.AzureEndpoint, getenv("IMDS_ENDPOINT")), told)
 	}
 	srv := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", getenv("PORT")))
@@ -86,6 +87,7 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 	if err := srv.Shutdown(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down: %w", err)
 	}
+	fmt.Fprintln(out, "ended in order")
 	return nil
 }
 

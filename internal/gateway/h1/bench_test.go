@@ -96,17 +96,21 @@ func appendMessages(buf []byte, r *Request, a *Response) []byte {
 	return AppendEnd(AppendField(AppendLength(buf, 12345), "Connection", "close"))
 }
 
-// TestPiecesCostWhatTheyAre fails by its time limit when a head that comes byte
-// by byte is looked at from its beginning each time: that would be 10¹² bytes.
-func TestPiecesCostWhatTheyAre(t *testing.T) {
-	in := []byte(requestOf("A: " + strings.Repeat("a", 1<<20)))
+// TestNoByteIsSearchedTwice puts what would be refused over what has been
+// searched: only the last byte, which may be the CR of an LF to come, is looked at
+// again before the head is complete.
+func TestNoByteIsSearchedTwice(t *testing.T) {
+	in := []byte(requestOf("A: b", "C: d"))
 	var r Request
-	for i := range in {
-		n, err := r.Parse(in[:i+1], &Limits{Bytes: len(in), Fields: 2})
-		if err != nil || n > 0 != (i == len(in)-1) {
-			t.Fatal(i, n, err)
+	for at := range len(in) - 1 {
+		buf := bytes.Repeat([]byte("\n"), at+1)
+		buf[0] = in[0]
+		copy(buf[max(0, at-1):], in[max(0, at-1):at+1])
+		if n, err := r.Parse(buf, &roomy); n != 0 || err != nil {
+			t.Fatalf("at byte %d: %d %v", at, n, err)
 		}
 	}
+	parse(t, &r, in)
 }
 
 func TestWhatIsWritten(t *testing.T) {
