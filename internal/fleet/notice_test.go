@@ -206,3 +206,22 @@ func TestRollbackEndsWithoutNotices(t *testing.T) {
 		t.Errorf("%s with drains %v, the new instance is %+v", s.Phase, s.Report.Drains, told)
 	}
 }
+
+// All traffic moves in one write, also that of those under notice.
+func TestShiftTakesThoseUnderNoticeOut(t *testing.T) {
+	v := viewIn(resource.RolloutStarting, false)
+	told := v.Instances[0]
+	told.Name = "web_2"
+	told.Status.Admission, told.Status.Notice = resource.AdmissionInService, &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+	v.Instances[0].Status.Admission, v.Instances[1].Status.Health = resource.AdmissionInService, resource.HealthHealthy
+	v.Instances = append(v.Instances, told)
+	plan := Decide(v)
+	if !plan.Shifted {
+		t.Fatalf("it is %s: %s", plan.Rollout.Status.Phase, plan.Rollout.Status.Step)
+	}
+	for _, in := range written(v.Instances, plan.Change) {
+		if serves := in.Status.Admission == resource.AdmissionInService; serves != (in.Name == "web_1") {
+			t.Errorf("%s is %s", in.Name, in.Status.Admission)
+		}
+	}
+}
