@@ -71,14 +71,31 @@ func TestNoticeIsGiven(t *testing.T) {
 	}
 }
 
+// told is what has happened since web_1 was told.
+type told struct {
+	after    time.Duration
+	approved bool
+	change   func(*View)
+}
+
+func toldView(o told) (View, resource.Notice) {
+	v := leavingView(nil)
+	v.Instances[1].Status = after(v)
+	v.Set = Decide(v).Set
+	n := *v.Instances[1].Status.Notice
+	v.Now = v.Now.Add(o.after)
+	if o.approved {
+		v.Approved = map[string]time.Time{n.EventID: v.Now}
+	}
+	if o.change != nil {
+		o.change(&v)
+	}
+	return v, n
+}
+
 // What ends a notice, and what doesn't.
 func TestNoticeEnds(t *testing.T) {
 	const in, out, draining = resource.AdmissionInService, resource.AdmissionOut, resource.AdmissionDraining
-	type told struct {
-		after    time.Duration // since the notice
-		approved bool
-		change   func(*View)
-	}
 	sick := func(v *View) { v.Instances[1].Status.Health = resource.HealthUnhealthy }
 	lonely := func(v *View) { v.Instances[0].Status.Health = resource.HealthUnhealthy }
 	isOut := func(v *View) { v.Instances[1].Status.Admission = out }
@@ -106,17 +123,7 @@ func TestNoticeEnds(t *testing.T) {
 		{"it is, for too long", told{noticeTime + lastLimit, false, lonely}, true, draining, resource.GoalRun},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			v := leavingView(nil)
-			v.Instances[1].Status = after(v)
-			v.Set = Decide(v).Set
-			n := *v.Instances[1].Status.Notice
-			v.Now = v.Now.Add(test.told.after)
-			if test.told.approved {
-				v.Approved = map[string]time.Time{n.EventID: v.Now}
-			}
-			if test.told.change != nil {
-				test.told.change(&v)
-			}
+			v, n := toldView(test.told)
 			s := after(v)
 			if (s.Notice.Started != nil) != test.started || s.Admission != test.admission || s.Goal != test.goal {
 				t.Errorf("started %v, %s, goal %s", s.Notice.Started, s.Admission, s.Goal)
