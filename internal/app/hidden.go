@@ -37,13 +37,10 @@ func runGateway(version string, args []string) int {
 	log := slog.New(redact.Handler(slog.NewTextHandler(os.Stderr, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	instances, err := process.New(process.Options{Data: args[0], Logger: log})
-	if err == nil {
-		err = gateway.Run(ctx, gateway.Options{
-			RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
-			Metadata: metadataServers(instances, log),
-		})
-	}
+	err := gateway.Run(ctx, gateway.Options{
+		RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
+		Metadata: metadataServers(args[0], log),
+	})
 	if err != nil {
 		log.Error("the gateway ends", "error", err)
 		return 1

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"sync"
 
 	"github.com/droverhq/drover/internal/compute"
 	"github.com/droverhq/drover/internal/compute/process"
@@ -98,10 +99,11 @@ func metadataCandidates(last int, booked map[int]string) iter.Seq[int] {
 func (a *App) metadataURL(instance string) string { return a.endpoint + a.secrets.Of(instance) }
 
 // metadataServers serve in the gateway's process what it knows.
-func metadataServers(d *process.Driver, log *slog.Logger) gateway.MetadataServers {
+func metadataServers(data string, log *slog.Logger) gateway.MetadataServers {
+	resolve := callers(data, log)
 	return func(m *gateway.Metadata, rate float64) (own, linkLocal *http.Server) {
 		h := imds.New(imds.Options{Source: metadata{m}, Rate: rate, Logger: log})
-		return imds.NewServer(h, log), imds.NewServer(h.LinkLocal(callers(d, log)), log)
+		return imds.NewServer(h, log), imds.NewServer(h.LinkLocal(resolve), log)
 	}
 }
 
@@ -157,10 +159,15 @@ func (s metadata) Approve(ctx context.Context, set string, events []string) erro
 
 var _ imds.Source = metadata{}
 
-// callers tells the instances apart that ask at the link-local address.
-func callers(d *process.Driver, log *slog.Logger) imds.Resolve {
-	return func(remote net.Addr) (string, bool) {
-		name, err := d.Caller(remote)
+// callers tells the instances apart that ask at the link-local address. Where it
+// can't, the gateway serves all else.
+func callers(data string, log *slog.Logger) imds.Resolve {
+	driver := sync.OnceValues(func() (*process.Driver, error) { return process.New(process.Options{Data: data, Logger: log}) })
+	return func(remote net.Addr) (name string, ok bool) {
+		d, err := driver()
+		if err == nil {
+			name, err = d.Caller(remote)
+		}
 		if err != nil {
 			log.Warn("who asks for metadata could not be told", "err", err)
 		}

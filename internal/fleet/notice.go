@@ -13,10 +13,12 @@ import (
 const lastLimit = 5 * time.Minute
 
 // owesNotice says whether an instance must be told before it is deleted: not one
-// that never took traffic, and none twice.
+// that never took traffic, and none twice. Who takes it now may have been admitted
+// before that was noted.
 func owesNotice(set resource.ScaleSetSpec, in resource.InstanceStatus) bool {
 	n := set.TerminateNotification
-	return n != nil && n.Enable && in.Served && in.Notice == nil
+	served := in.Served || in.Admission == resource.AdmissionInService || in.Admission == resource.AdmissionDraining
+	return n != nil && n.Enable && served && in.Notice == nil
 }
 
 // newNotice tells an instance that it is to be deleted. The event's id comes from

@@ -47,6 +47,7 @@ func TestNoticeIsGiven(t *testing.T) {
 		goal   resource.Goal
 	}{
 		{"it serves", nil, nil, true, resource.GoalRun},
+		{"it does since an older Drover's time", func(s *resource.InstanceStatus) { s.Served = false }, nil, true, resource.GoalRun},
 		{"it did", func(s *resource.InstanceStatus) { s.Admission = resource.AdmissionOut }, nil, true, resource.GoalRun},
 		{"it never did", func(s *resource.InstanceStatus) { s.Admission, s.Served = resource.AdmissionOut, false }, nil, false, resource.GoalDelete},
 		{"nobody is told", func(s *resource.InstanceStatus) { s.Admission = resource.AdmissionOut }, off, false, resource.GoalDelete},

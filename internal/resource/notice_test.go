@@ -10,14 +10,14 @@ import (
 
 func TestTerminateNotification(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"enable":true}`:                              "true 5m",
-		`{}`:                                           "false 5m",
+		`{"enable":true}`: "true 5m",
+		`{}`:              "false 5m",
 		`{"enable":true,"notBeforeTimeout":"PT0S"}`:    "true 0s",
 		`{"enable":true,"notBeforeTimeout":"PT15M"}`:   "true 15m",
 		`{"enable":true,"notBeforeTimeout":"PT15M1S"}`: "/spec/terminateNotification/notBeforeTimeout",
 		`{"enable":true,"notBefore":"5m"}`:             "/spec/terminateNotification/notBefore",
 	} {
-		d, err := Decode(KindScaleSet, []byte(`{"kind":"ScaleSet","name":"web","spec":{"image":"web:1.0.0","terminateNotification":` + text + `}}`))
+		d, err := Decode(KindScaleSet, []byte(`{"kind":"ScaleSet","name":"web","spec":{"image":"web:1.0.0","terminateNotification":`+text+`}}`))
 		if err == nil {
 			err = Validate(d)
 		}
