@@ -220,9 +220,9 @@ func TestRollbackDoesNotWaitForNotices(t *testing.T) {
 // An approval that was answered is kept, whoever is killed after it.
 func TestApprovalSurvives(t *testing.T) {
 	for name, test := range map[string]struct{ before, after func(*server) }{
-		"the control process was dead":         {(*server).kill, (*server).start},
-		"it was, and the gateway died as well": {(*server).kill, func(s *server) { s.killGateway(); s.start() }},
-		"the gateway died unheard":             {(*server).halt, func(s *server) { s.killGateway(); s.proceed() }},
+		"the control was dead":     {(*server).kill, (*server).start},
+		"both were":                {(*server).kill, func(s *server) { s.killGateway(); s.start() }},
+		"the gateway died unheard": {(*server).halt, func(s *server) { s.killGateway(); s.proceed() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startBeside(t)
