@@ -244,9 +244,10 @@ func TestApprovalSurvives(t *testing.T) {
 			test.after(s)
 			s.gone(20*time.Second, "hello_1")
 			s.settled("1.0.0", 1)
-			if status, body := metadata(t, http.MethodGet, endpoint, ""); status != http.StatusOK || strings.Contains(body, event) {
-				t.Errorf("at the same endpoint: %d %s", status, body)
-			}
+			s.eventually(5*time.Second, "the event goes after the instance, at the same endpoint", func() (bool, error) {
+				status, body := metadata(t, http.MethodGet, endpoint, "")
+				return status == http.StatusOK && !strings.Contains(body, event), nil
+			})
 		})
 	}
 }
