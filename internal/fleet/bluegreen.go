@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,12 @@ func (p *pass) pending() {
 		p.enter(resource.RolloutStarting, "the kept colour takes over")
 		return
 	}
-	if p.retire(s.NewColour) {
+	gone := p.retire(s.NewColour)
+	// Who goes back can't wait for notices: its instances are new ones in any case.
+	if p.Rollout.Spec.RollbackOf == "" && p.awaitNotices(s.NewColour) {
+		return
+	}
+	if gone {
 		p.Set.Status.Previous = nil
 		p.enter(resource.RolloutStarting, fmt.Sprintf("%d new instances", p.Set.Spec.Capacity))
 		return
@@ -70,7 +76,7 @@ func (p *pass) pending() {
 
 // outOfTime says that a colour that drains and leaves in this phase took too long.
 func (p *pass) outOfTime() bool {
-	return p.until(p.Rollout.Status.PhaseSince.Add(p.DrainTimeout + retireLimit))
+	return p.until(p.leavingSince(p.Rollout.Status.NewColour).Add(p.DrainTimeout + retireLimit))
 }
 
 // reuses says whether this rollback can go back to the kept colour at once.
@@ -94,7 +100,7 @@ func (p *pass) starting() {
 		return
 	}
 	if allHealthy(fresh, p.Set.Spec.Capacity) {
-		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all new instances are healthy")
+		p.shift(fresh, p.everyone(s.OldColour), resource.RolloutShifting, "all new instances are healthy")
 		return
 	}
 	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
@@ -198,7 +204,7 @@ func (p *pass) finishing() {
 		p.fail(why)
 		return
 	}
-	if p.standBy(old) {
+	if p.standBy(slices.Concat(old, p.underNotice(p.Rollout.Status.OldColour))) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
 	}

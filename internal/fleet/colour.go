@@ -116,18 +116,25 @@ func (p *pass) overdue(m *member) bool {
 	return p.until(due.Add(drainLimit))
 }
 
-// takeOut drains an instance and then deletes it.
+// takeOut drains an instance and then deletes it, after the notice that it is owed.
 func (p *pass) takeOut(m *member) {
-	if p.drained(m) {
-		m.remove()
+	switch {
+	case m.Status.Notice != nil: // depart sees to it
+	case owesNotice(p.Set.Spec, m.Status):
+		m.Status.Notice, m.changed = newNotice(p.Set.Spec, m.Instance, p.Now), true
+	default:
+		p.finishOff(m)
 	}
 }
 
-// retire drains and deletes all of a colour, and reports whether nothing is left of it.
+// retire drains and deletes all of a colour that does not serve any more, and
+// reports whether nothing is left of it but what is under notice.
 func (p *pass) retire(c resource.Colour) bool {
 	list := p.colour(c)
 	for _, m := range list {
-		p.takeOut(m)
+		if p.drained(m) {
+			p.takeOut(m)
+		}
 	}
 	return len(list) == 0 && !p.leaving(c)
 }

@@ -68,6 +68,7 @@ func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 		err := store.Edit(tx, resource.KindInstance, in.Name, func(o *resource.Instance) error {
 			o.Status.Admission, o.Status.DrainingSince = in.Status.Admission, in.Status.DrainingSince
 			o.Status.Goal, o.Status.Discard = in.Status.Goal, in.Status.Discard
+			o.Status.Served, o.Status.Notice = in.Status.Served, in.Status.Notice
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {

@@ -10,6 +10,8 @@
 //
 // Nothing that took traffic is deleted before every gateway has said that its
 // drain is over, or has been silent for longer than one lives without answering.
+// One that is owed a notice (notice.go) is told first, and from then on counts for
+// nothing but its own way out.
 // Traffic never goes back to a colour without a healthy instance while the other has one. A rollout never takes an instance of the serving colour out
 // before all instances of the new one are Healthy, and it always ends: each
 // phase has a limit, and what runs out of time goes back.

@@ -82,12 +82,12 @@ func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string
 // oldCanServe says whether going back makes nothing worse: the old colour was kept
 // running, but it may have failed as well.
 func (p *pass) oldCanServe() bool {
-	return slices.ContainsFunc(p.oldMembers(), (*member).healthy) || !slices.ContainsFunc(p.newMembers(), (*member).healthy)
+	return slices.ContainsFunc(p.oldMembers(), (*member).healthy) || !slices.ContainsFunc(p.everyone(p.Rollout.Status.NewColour), (*member).healthy)
 }
 
 func (p *pass) shiftBack() {
 	p.mark(windowAfter)
-	p.shift(p.oldMembers(), p.newMembers(), resource.RolloutRollingBack, p.Rollout.Status.Reason)
+	p.shift(p.oldMembers(), p.everyone(p.Rollout.Status.NewColour), resource.RolloutRollingBack, p.Rollout.Status.Reason)
 	p.Rollout.Status.Shifted.Back = true
 }
 

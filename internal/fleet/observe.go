@@ -12,7 +12,7 @@ import (
 
 // observe gathers all that a decision about a set looks at.
 func (f *Fleet) observe(ctx context.Context, name string) (View, error) {
-	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}}
+	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}, Approved: map[string]time.Time{}}
 	var err error
 	if v.Set, err = store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, name); err != nil {
 		return v, err
@@ -66,6 +66,11 @@ func (f *Fleet) observeInstances(ctx context.Context, v *View) error {
 			return err
 		}
 		v.Instances = append(v.Instances, in)
+		if n := in.Status.Notice; n != nil && n.Approved == nil {
+			if at, ok := f.traffic.Approved(n.EventID); ok {
+				v.Approved[n.EventID] = at
+			}
+		}
 		// Before the gateways route by this revision, what they say may be of an earlier drain.
 		if in.Status.Admission != resource.AdmissionDraining || !f.traffic.Applied(in.Revision) {
 			continue

@@ -1,6 +1,10 @@
 package fleet
 
-import "github.com/droverhq/drover/internal/resource"
+import (
+	"time"
+
+	"github.com/droverhq/drover/internal/resource"
+)
 
 // Traffic is what the rollout engine asks of the gateways. The answers are facts
 // of the moment and never stored.
@@ -10,6 +14,8 @@ type Traffic interface {
 	// Drain says how far an instance's drain is; false: not known (yet). It is asked
 	// once the revision that began the drain is Applied.
 	Drain(instance string) (Drain, bool)
+	// Approved says when an instance approved a scheduled event; false: it has not (yet).
+	Approved(eventID string) (time.Time, bool)
 	// Figures are a set's counters; false: no gateway answers.
 	Figures(set string) (Figures, bool)
 	// Changed signals that some answer may differ.

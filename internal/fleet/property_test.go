@@ -15,6 +15,7 @@ func TestBlueGreenKeepsTheLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.IntRange(1, 50).Draw(t, "N"))
 		w.set.Spec.UpgradePolicy.RollbackOnFailure = rapid.Bool().Draw(t, "rollbackOnFailure")
+		w.set.Spec.TerminateNotification = drawNotification(t)
 		w.settle(15 * time.Second)
 		for i := range rapid.IntRange(1, 4).Draw(t, "versions") {
 			w.rollOut(i)
@@ -52,6 +53,8 @@ func (w *world) disturb() {
 		w.askRollout(rapid.SampledFrom([]string{askPause, askResume, askCancel, askRollback}).Draw(w.t, "ask"))
 	case 4:
 		w.goBack()
+	case 5:
+		w.ask(func(set *resource.ScaleSet) { set.Spec.TerminateNotification = drawNotification(w.t) })
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 // Decide says what to write for a set now. It is pure: the same view gives the same plan.
 func Decide(v View) Plan {
 	p := newPass(v)
+	p.depart()
 	switch {
 	case p.Set.Status.Deleting != nil:
 		p.deleteSet()
@@ -100,7 +101,7 @@ func (p *pass) standIn() {
 	}
 	var recovered []*member
 	for _, m := range p.instances {
-		if m.recovered() && m.Status.Goal == resource.GoalRun {
+		if m.recovered() && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil {
 			recovered = append(recovered, m)
 		}
 	}

@@ -26,6 +26,15 @@ func (p *pass) enter(phase resource.RolloutPhase, detail string) {
 	})
 }
 
+// say tells what the present step is about, also in the report.
+func (p *pass) say(detail string) {
+	s := &p.Rollout.Status
+	s.Step = detail
+	if n := len(s.Report.Steps); n > 0 {
+		s.Report.Steps[n-1].Detail = detail
+	}
+}
+
 func (p *pass) closeStep() {
 	if steps := p.Rollout.Status.Report.Steps; len(steps) > 0 && steps[len(steps)-1].EndedAt == nil {
 		now := p.Now

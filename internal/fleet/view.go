@@ -22,6 +22,8 @@ type View struct {
 	Drains map[string]Drain
 	// DrainTimeout is the longest of the balancers that serve the set.
 	DrainTimeout time.Duration
+	// Approved are the events that were approved, and when.
+	Approved map[string]time.Time
 	// Figures are nil when no gateway answers.
 	Figures *Figures
 }
@@ -30,7 +32,7 @@ type View struct {
 type Plan struct {
 	Set     resource.ScaleSet
 	Rollout *resource.Rollout // the running, ended or new one; nil: none
-	// Create are new instances; Change are existing ones with new Goal, Admission or Discard.
+	// Create are new instances; Change are existing ones with new Goal, Admission, Notice or Discard.
 	Create []resource.Instance
 	Change []resource.Instance
 	// Shifted: the rollout must carry the revision of these instance writes.
@@ -101,6 +103,7 @@ func (p *pass) finish() Plan {
 		return cmp.Compare(serviceOrder(a), serviceOrder(b))
 	})
 	p.Set.Status.Instances = p.tally()
+	p.Set.Status.ScheduledEvents = p.Set.Status.ScheduledEvents.Next(p.events())
 	p.plan.Set, p.plan.Rollout = p.Set, p.Rollout
 	return p.plan
 }
@@ -119,7 +122,10 @@ func (p *pass) tally() resource.Tally {
 			continue
 		}
 		t.Total++
-		if m.healthy() && m.Status.Colour == p.Set.Status.Colour {
+		switch {
+		case m.Status.Notice != nil:
+			t.UnderNotice++
+		case m.healthy() && m.Status.Colour == p.Set.Status.Colour:
 			t.Healthy++
 		}
 		if m.Status.Admission == resource.AdmissionInService {
@@ -148,11 +154,12 @@ func (p *pass) until(t time.Time) bool {
 }
 
 // colour are the instances of c that are meant to be, lowest number first.
-// Recovered ones are nobody's: a snapshot that is served did not know them.
+// Recovered ones are nobody's: a snapshot that is served did not know them. Those
+// under notice are not meant to be any more, whatever their health.
 func (p *pass) colour(c resource.Colour) []*member {
 	var list []*member
 	for _, m := range p.instances {
-		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && !m.recovered() {
+		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil && !m.recovered() {
 			list = append(list, m)
 		}
 	}
@@ -181,8 +188,11 @@ func (p *pass) admit(m *member, a resource.Admission) {
 		return
 	}
 	m.Status.Admission, m.Status.DrainingSince, m.changed = a, nil, true
-	if a == resource.AdmissionDraining {
+	switch a {
+	case resource.AdmissionDraining:
 		m.Status.DrainingSince = new(p.Now)
+	case resource.AdmissionInService:
+		m.Status.Served = true
 	}
 }
 

@@ -29,7 +29,8 @@ type world struct {
 	routed      map[string]resource.Admission // what the gateway knows
 	draining    map[string]time.Time          // ends at
 	everServed  map[string]bool
-	calm        bool // nothing goes wrong any more
+	approved    map[string]time.Time // events, by the gateway
+	calm        bool                 // nothing goes wrong any more
 	rand        *rand.Rand
 }
 
@@ -44,13 +45,15 @@ type process struct {
 	resource.Instance
 	readyAt, goneAt time.Time
 	sickUntil       time.Time
+	approveAt       time.Time // once it was told; zero: never
+	refuses         bool      // its probe fails from the notice on
 }
 
 func newWorld(t *rapid.T, capacity int) *world {
 	w := &world{
 		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), rollouts: map[string]resource.Rollout{},
 		instances: map[string]*process{}, faults: map[string]fault{}, routed: map[string]resource.Admission{},
-		draining: map[string]time.Time{}, everServed: map[string]bool{},
+		draining: map[string]time.Time{}, everServed: map[string]bool{}, approved: map[string]time.Time{},
 		rand: rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))),
 	}
 	w.set.Kind, w.set.Name = resource.KindScaleSet, "web"
@@ -75,6 +78,9 @@ func (w *world) publish(version string, f fault) {
 
 func (w *world) view() View {
 	v := View{Now: w.now, Set: w.set, Versions: w.versions, Drains: map[string]Drain{}, DrainTimeout: 10 * time.Second}
+	if w.gatewayUp() {
+		v.Approved = w.approved
+	}
 	if name := w.set.Status.Rollout; name != "" {
 		r := w.rollouts[name]
 		v.Rollout = &r
@@ -151,6 +157,10 @@ func (w *world) decide() (again time.Duration) {
 		p := w.instances[in.Name]
 		p.Revision, shift = w.revision, w.revision
 		p.Status.Admission, p.Status.Goal, p.Status.DrainingSince = in.Status.Admission, in.Status.Goal, in.Status.DrainingSince
+		if p.Status.Served = in.Status.Served; p.Status.Notice == nil && in.Status.Notice != nil {
+			w.tell(p)
+		}
+		p.Status.Notice = in.Status.Notice
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
@@ -174,11 +184,13 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatal(err)
 		}
 	}
-	serving := map[string]bool{}
+	w.checkNotices(before, plan)
+	serving, toStay := map[string]bool{}, map[string]bool{}
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
+		toStay[in.Name] = serving[in.Name] && in.Status.Notice == nil
 	}
-	was, wasWell := count(serving), anyServes(before.Instances)
+	was, wasWell := count(toStay), anyServes(before.Instances)
 	for _, in := range plan.Change {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
 		if in.Status.Goal != resource.GoalDelete || w.instances[in.Name].Status.Goal == resource.GoalDelete {
@@ -194,7 +206,7 @@ func (w *world) checkPlan(before View, plan Plan) {
 	if now := count(serving); now < min(was, plan.Set.Spec.Capacity) {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
-	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) {
+	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) && !w.overstayed(plan) {
 		w.t.Fatal("law 1: the last healthy instance in service was taken out")
 	}
 	if total := len(before.Instances) + len(plan.Create); total > 4*max(plan.Set.Spec.Capacity, 50) {
@@ -247,6 +259,7 @@ func (w *world) live(d time.Duration) {
 		}
 	}
 	if w.gatewayUp() && (w.calm || w.rand.IntN(4) > 0) {
+		w.approve()
 		w.route()
 	}
 }
@@ -256,7 +269,7 @@ func (w *world) health(p *process) resource.Health {
 	switch {
 	case w.now.Before(p.readyAt) && p.Status.Health == resource.HealthInitializing:
 		return resource.HealthInitializing
-	case f.never, w.now.Before(p.sickUntil), f.serving && w.everServed[p.Name]:
+	case f.never, w.now.Before(p.sickUntil), f.serving && w.everServed[p.Name], p.refuses && p.Status.Notice != nil:
 		return resource.HealthUnhealthy
 	}
 	return resource.HealthHealthy
@@ -318,7 +331,7 @@ func (w *world) settle(limit time.Duration) {
 		if w.revision != before || !w.gatewayUp() {
 			quiet = w.now
 		}
-		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" {
+		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" && w.set.Status.Instances.UnderNotice == 0 {
 			return
 		}
 	}

@@ -26,6 +26,9 @@ func (s *state) facts() wire.Facts {
 	for _, name := range slices.Sorted(maps.Keys(s.balancers)) {
 		f.Balancers = append(f.Balancers, s.balancers[name].facts())
 	}
+	if s.endpoint != nil {
+		f.Approvals = s.endpoint.approvals.list()
+	}
 	return f
 }
 

@@ -54,6 +54,8 @@ func (s *LoadBalancerSpec) setDefaults() {
 	}
 }
 
+func (n *Notification) setDefaults() { *n = Notification{NotBeforeTimeout: 5 * minute} }
+
 func (p *Probe) setDefaults() {
 	*p = Probe{Interval: second, Timeout: second, UnhealthyThreshold: 2, HealthyThreshold: 1}
 }

@@ -68,6 +68,11 @@ type InstanceStatus struct {
 	// DrainingSince is when Admission became Draining; nil: it is not.
 	DrainingSince *time.Time `json:"drainingSince,omitempty"`
 
+	// Served: it has taken traffic.
+	Served bool `json:"served,omitempty"`
+	// Notice tells the instance that it is to be deleted. It is never withdrawn.
+	Notice *Notice `json:"notice,omitempty"`
+
 	Goal  Goal          `json:"goal"`
 	Phase InstancePhase `json:"phase"`
 	// HasData: its data folder is not empty; a new colour would not have what is in it.

@@ -26,7 +26,6 @@ var later = []laterEntry{
 	{KindScaleSet, "/spec/scaleInPolicy", ""},
 	{KindScaleSet, "/spec/zones", ""},
 	{KindScaleSet, "/spec/faultDomainCount", ""},
-	{KindScaleSet, "/spec/terminateNotification", ""},
 	{KindScaleSet, "/spec/reimageNotification", ""},
 	{KindScaleSet, "/spec/automaticRepairsPolicy", ""},
 	{KindScaleSet, "/spec/autoscale", ""},

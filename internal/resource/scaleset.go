@@ -27,6 +27,8 @@ type ScaleSetSpec struct {
 	DataRetention Duration          `json:"dataRetention"`
 	Health        HealthCheck       `json:"health"`
 	UpgradePolicy UpgradePolicy     `json:"upgradePolicy"`
+	// TerminateNotification announces to an instance that it is to be deleted.
+	TerminateNotification *Notification `json:"terminateNotification,omitempty"`
 }
 
 const (
@@ -91,18 +93,22 @@ type ScaleSetStatus struct {
 	LastRollout string `json:"lastRollout,omitempty"`
 	Instances   Tally  `json:"instances"`
 	// NextInstance and NextRollout are numbers never used before.
-	NextInstance int             `json:"nextInstance"`
-	NextRollout  int             `json:"nextRollout"`
-	Deleting     *Deleting       `json:"deleting,omitempty"`
-	Conditions   List[Condition] `json:"conditions"`
+	NextInstance int       `json:"nextInstance"`
+	NextRollout  int       `json:"nextRollout"`
+	Deleting     *Deleting `json:"deleting,omitempty"`
+	// ScheduledEvents is what the set's instances are told; nil: never anything yet.
+	ScheduledEvents *ScheduledEvents `json:"scheduledEvents,omitempty"`
+	Conditions      List[Condition]  `json:"conditions"`
 }
 
 // Tally counts a set's instances: all of them, those of the serving colour that
-// are Healthy, and those that take traffic.
+// are Healthy and to stay, those that take traffic, and those that were told that
+// they are to be deleted.
 type Tally struct {
-	Total     int `json:"total"`
-	Healthy   int `json:"healthy"`
-	InService int `json:"inService"`
+	Total       int `json:"total"`
+	Healthy     int `json:"healthy"`
+	InService   int `json:"inService"`
+	UnderNotice int `json:"underNotice,omitempty"`
 }
 
 // BadModel is a model that a rollout left because it failed. It is not tried again by itself.

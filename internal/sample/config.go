@@ -26,6 +26,13 @@ type Config struct {
 	ExitCode int `json:"exitCode,omitempty"`
 	// StartDelayMs is how long it takes until the program listens.
 	StartDelayMs int `json:"startDelayMs,omitempty"`
+	// AzureGraceMs, when not 0, has the health check heed what is scheduled for the
+	// instance, and pass for so long after it was told.
+	AzureGraceMs int `json:"azureGraceMs,omitempty"`
+	// AzureEndpoint is where it asks; empty: at IMDS_ENDPOINT.
+	AzureEndpoint string `json:"azureEndpoint,omitempty"`
+	// NeverApprove: it is told, and does not approve.
+	NeverApprove bool `json:"neverApprove,omitempty"`
 }
 
 const configFile = "sample.json"

@@ -75,6 +75,15 @@ func (a *answers) Drain(instance string) (DrainState, bool) {
 	return DrainState{InFlightAtStart: f.Drain.InFlightAtStart, InFlight: f.Drain.InFlight, Ended: f.Drain.Ended}, true
 }
 
+// Approved says when an instance approved a scheduled event; false: it has not, or
+// the gateway does not answer. It is known until the event is not Scheduled any more.
+func (a *answers) Approved(eventID string) (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.facts.Approvals[eventID]
+	return at, ok
+}
+
 // Figures are a set's counters; false: the gateway does not answer.
 func (a *answers) Figures(set string) (Figures, bool) {
 	a.mu.Lock()

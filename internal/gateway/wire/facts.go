@@ -16,6 +16,8 @@ type Facts struct {
 	Instances  []InstanceFacts `json:"instances,omitempty"`
 	Figures    []Figure        `json:"figures,omitempty"`
 	Balancers  []BalancerFacts `json:"balancers,omitempty"`
+	// Approvals are the events that were approved and that are still Scheduled in the snapshot.
+	Approvals map[string]time.Time `json:"approvals,omitempty"`
 }
 
 // InstanceFacts are about one instance over all balancers of the gateway.

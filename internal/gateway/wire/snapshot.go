@@ -15,6 +15,17 @@ type Snapshot struct {
 	// Sockets are all listening sockets that the gateway shall hold. It accepts
 	// on those that a balancer names; the others it only keeps from being taken.
 	Sockets []Socket `json:"sockets,omitempty"`
+	// Metadata is the metadata endpoint of the instances; nil: none is served.
+	Metadata *Metadata `json:"metadata,omitempty"`
+}
+
+// Metadata says where and how the metadata endpoint is served.
+type Metadata struct {
+	Socket string `json:"socket"`
+	// LinkLocal is the socket at the address that clouds use; empty: it is not served there.
+	LinkLocal string `json:"linkLocal,omitempty"`
+	// Rate is how many requests an instance may send in a second.
+	Rate float64 `json:"rate"`
 }
 
 // Socket is a listening socket by name, with the address it is bound to.
@@ -29,6 +40,9 @@ type Set struct {
 	// Check is the set's health check; nil: the network is not asked and Instance.Healthy is the truth.
 	Check     *Check     `json:"check,omitempty"`
 	Instances []Instance `json:"instances,omitempty"`
+	// Tags are the set's labels; Events are what all its instances are told.
+	Tags   map[string]string         `json:"tags,omitempty"`
+	Events *resource.ScheduledEvents `json:"events,omitempty"`
 }
 
 // Instance is where one copy can be reached, and whether it may be picked.
@@ -43,6 +57,12 @@ type Instance struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Healthy is what was known last: it counts until this gateway's own probes say otherwise.
 	Healthy bool `json:"healthy,omitempty"`
+	// Secret is the SHA-256 of what opens the metadata endpoint to this instance.
+	Secret []byte `json:"secret,omitempty"`
+	// What the instance can read of itself there.
+	ID        string             `json:"id,omitempty"`
+	Image     string             `json:"image,omitempty"`
+	Placement resource.Placement `json:"placement,omitzero"`
 }
 
 // Check is a probe: an HTTP GET of Path that must answer exactly 200, or a TCP
