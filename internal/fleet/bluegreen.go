@@ -27,6 +27,8 @@ func (p *pass) blueGreen() {
 		p.pending()
 	case resource.RolloutStarting:
 		p.starting()
+	case resource.RolloutValidating:
+		p.validating()
 	case resource.RolloutShifting:
 		p.shifting()
 	case resource.RolloutBaking:
@@ -86,15 +88,20 @@ func (p *pass) starting() {
 	s := &p.Rollout.Status
 	p.keepServing()
 	fresh := p.populateNew()
-	if bad := firstUnhealthy(fresh); bad != nil {
-		p.fail(p.complaint(bad))
+	if why := p.unready(fresh); why != "" {
+		p.fail(why)
 		return
 	}
 	if s.Phase == resource.RolloutPaused {
 		return
 	}
 	if allHealthy(fresh, p.Set.Spec.Capacity) {
-		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all new instances are healthy")
+		if v := s.Policy.Validate; v != nil {
+			p.enter(resource.RolloutValidating, fmt.Sprintf("GET %s on each new instance", v.Path))
+			p.again(drainPoll)
+			return
+		}
+		p.ready(fresh)
 		return
 	}
 	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
@@ -112,38 +119,64 @@ func (p *pass) shift(to, from []*member, phase resource.RolloutPhase, detail str
 			p.admit(m, resource.AdmissionDraining)
 		}
 	}
-	p.Rollout.Status.Shifted = &resource.Shift{At: p.Now}
-	p.plan.Shifted = true
+	s := &p.Rollout.Status
+	s.Canary, s.Analysis = nil, nil
+	share := 100
+	if phase == resource.RolloutRollingBack {
+		share = 0
+	}
+	p.weigh(share)
 	p.enter(phase, detail)
-	p.again(drainPoll)
 }
 
 // shifting waits for every gateway to confirm that it routes to the new colour.
 func (p *pass) shifting() {
 	s := &p.Rollout.Status
+	if s.Canary != nil {
+		p.canary()
+		return
+	}
 	fresh := p.populateNew()
 	p.populateOld()
-	if bad := firstUnhealthy(fresh); bad != nil && p.Rollout.Spec.RollbackOf == "" {
-		p.fail(p.complaint(bad))
+	if why := p.unready(fresh); why != "" && p.Rollout.Spec.RollbackOf == "" {
+		p.fail(why)
 		return
 	}
-	if s.Phase == resource.RolloutPaused {
-		return
+	switch {
+	case s.Phase == resource.RolloutPaused:
+	case p.confirmed():
+		p.bake()
+	default:
+		p.awaitConfirmation()
 	}
-	if p.ShiftApplied {
-		p.mark(windowDuring)
-		detail := "for " + s.Policy.BakeTime.String()
-		if p.Rollout.Spec.RollbackOf != "" {
-			detail = "not for a rollback"
-		}
-		p.enter(resource.RolloutBaking, detail)
-		return
-	}
-	if p.until(s.Shifted.At.Add(confirmLimit)) {
+}
+
+// confirmed: every gateway routes as the last move of traffic says, and what it has
+// counted is of after that.
+func (p *pass) confirmed() bool {
+	return p.ShiftApplied && (p.Figures == nil || p.Figures.Current)
+}
+
+// awaitConfirmation gives up when the gateways let it wait for too long.
+func (p *pass) awaitConfirmation() {
+	if p.until(p.Rollout.Status.Shifted.At.Add(confirmLimit)) {
 		p.giveUp("the gateway did not confirm the new colour in " + resource.Duration(confirmLimit).String())
 		return
 	}
 	p.again(drainPoll)
+}
+
+func (p *pass) bake() {
+	s := &p.Rollout.Status
+	if len(s.Policy.Canary) == 0 {
+		p.mark(windowDuring)
+	}
+	s.Analysis = p.analysisMark()
+	detail := "for " + s.Policy.BakeTime.String()
+	if p.Rollout.Spec.RollbackOf != "" {
+		detail = "not for a rollback"
+	}
+	p.enter(resource.RolloutBaking, detail)
 }
 
 // baking watches the new colour under all of the traffic.
@@ -152,6 +185,9 @@ func (p *pass) baking() {
 	fresh := p.populateNew()
 	p.serve(fresh)
 	p.standBy(p.populateOld())
+	if s.Analysis == nil && p.confirmed() {
+		s.Analysis = p.analysisMark() // nobody could tell before
+	}
 	if why := p.unfit(fresh); why != "" {
 		p.fail(why)
 		return
@@ -174,10 +210,10 @@ func (p *pass) unfit(fresh []*member) string {
 	if p.Rollout.Spec.RollbackOf != "" {
 		return ""
 	}
-	if bad := firstUnhealthy(fresh); bad != nil {
-		return p.complaint(bad)
+	if why := p.unready(fresh); why != "" {
+		return why
 	}
-	return p.tooManyErrors()
+	return judgeErrors(p.Rollout.Status.Policy, p.window().new, uint64(p.Rollout.Status.Policy.MinRequests))
 }
 
 // finishing waits for the old colour's drain, which belongs into the report.

@@ -1,6 +1,9 @@
 package resource
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Rollout is the recorded change of one scale set from one model to another.
 type Rollout = Object[RolloutSpec, RolloutStatus]
@@ -92,6 +95,11 @@ type RolloutStatus struct {
 	RollbackOnFailure bool            `json:"rollbackOnFailure"`
 }
 
+// Unpause forgets a pause that is over.
+func (s *RolloutStatus) Unpause() {
+	s.PausedFrom, s.PausedAfter, s.PausedUntil, s.AwaitsPromotion = "", 0, nil, false
+}
+
 type Ask struct {
 	Action string    `json:"action"`
 	For    Duration  `json:"for,omitempty"`
@@ -180,6 +188,27 @@ type Counters struct {
 	Ended uint64 `json:"ended,omitempty"`
 	// Latency counts answers by bucket; see LatencyBucket.
 	Latency map[int]uint64 `json:"latency,omitempty"`
+}
+
+// Plus are the sums of both.
+func (c Counters) Plus(d Counters) Counters {
+	c.Requests += d.Requests
+	c.Failed += d.Failed
+	c.Retried += d.Retried
+	c.Cut += d.Cut
+	c.Errors += d.Errors
+	c.Ended += d.Ended
+	if len(d.Latency) > 0 {
+		sum := maps.Clone(c.Latency)
+		if sum == nil {
+			sum = map[int]uint64{}
+		}
+		for bucket, n := range d.Latency {
+			sum[bucket] += n
+		}
+		c.Latency = sum
+	}
+	return c
 }
 
 // TrafficMark is a set's counters at one moment, tagged with the incarnation they belong to.

@@ -27,8 +27,10 @@ type Socket struct {
 type Set struct {
 	Name string `json:"name"`
 	// Check is the set's health check; nil: the network is not asked and Instance.Healthy is the truth.
-	Check     *Check     `json:"check,omitempty"`
-	Instances []Instance `json:"instances,omitempty"`
+	Check *Check `json:"check,omitempty"`
+	// Weights are the colours' shares of the requests; nil: whoever is in service is the same.
+	Weights   map[resource.Colour]int `json:"weights,omitempty"`
+	Instances []Instance              `json:"instances,omitempty"`
 }
 
 // Instance is where one copy can be reached, and whether it may be picked.
@@ -43,6 +45,15 @@ type Instance struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Healthy is what was known last: it counts until this gateway's own probes say otherwise.
 	Healthy bool `json:"healthy,omitempty"`
+	// Validate is asked once of this process, as soon as it is healthy; nil: nothing.
+	Validate *Validate `json:"validate,omitempty"`
+}
+
+// Validate is an HTTP GET of Path that must be answered by exactly Expect.
+type Validate struct {
+	Path    string        `json:"path"`
+	Expect  int           `json:"expect"`
+	Timeout time.Duration `json:"timeout"`
 }
 
 // Check is a probe: an HTTP GET of Path that must answer exactly 200, or a TCP
@@ -62,4 +73,7 @@ type Balancer struct {
 	Spec   resource.LoadBalancerSpec `json:"spec"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
+	// Preview: it reaches the instances of this colour only, and those that are out of
+	// service; nothing that it does is counted for a version.
+	Preview resource.Colour `json:"preview,omitempty"`
 }
