@@ -17,6 +17,7 @@ func (c *cli) rolloutCommand() *cobra.Command {
   drover rollout status hello
   drover rollout rollback hello --watch`,
 		c.rolloutStartCommand(), c.rolloutStatusCommand(), c.rolloutPauseCommand(), c.rolloutResumeCommand(),
+		c.rolloutPromoteCommand(),
 		c.rolloutCancelCommand(), c.rolloutRollbackCommand(), c.rolloutHistoryCommand())
 	cmd.Long = `Move a scale set to another version, and steer that. Where a command takes SET|ROLLOUT,
 a set means its running rollout, or its last one. With -o json the result is the rollout's
@@ -160,6 +161,42 @@ func (c *cli) rolloutResumeCommand() *cobra.Command {
 		func(ctx context.Context, cl *client.Client, name string) (resource.Rollout, error) {
 			return cl.Resume(ctx, name)
 		})
+}
+
+func (c *cli) rolloutPromoteCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "promote SET|ROLLOUT",
+		Short: "Let a rollout that waits for it move the traffic",
+		Long: `Let a rollout of a set with promotion: Manual move the traffic. It waits for that in
+Paused, with its new instances ready, for 24 hours at most; then it goes back and ends
+Cancelled. With --watch the command waits for the end and exits 1 unless the rollout
+Succeeded.`,
+		Example:           "  drover rollout promote hello --watch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeRollouts,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			name, err := findRollout(ctx, cl, args[0], lastOfAll)
+			if err != nil {
+				return err
+			}
+			ro, err := cl.Promote(ctx, name)
+			if err != nil {
+				return err
+			}
+			if !watch || c.format == formatTable {
+				if err := c.tell(ro, "rollout/%s is promoted: %s", ro.Name, direction(ro)); err != nil {
+					return err
+				}
+			}
+			if !watch {
+				return nil
+			}
+			return c.watchRollout(ctx, cl, ro, resource.RolloutSucceeded)
+		}),
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
+	return cmd
 }
 
 func (c *cli) rolloutCancelCommand() *cobra.Command {

@@ -80,7 +80,7 @@ func judgeErrors(p resource.BlueGreenPolicy, c resource.Counters, least uint64) 
 	if c.Requests == 0 || c.Requests < least || errorRate(c) <= float64(p.MaxErrorRate) {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d requests to the new version failed: %.1f%% is more than the %s that maxErrorRate allows",
+	return fmt.Sprintf("%d of %d requests failed: %.1f%% is more than the %s that maxErrorRate allows",
 		c.Errors+c.Failed, c.Requests, errorRate(c), p.MaxErrorRate)
 }
 
@@ -99,7 +99,7 @@ func judgeLatency(most float64, w window, need uint64) finding {
 	}
 	old, new := resource.LatencyQuantile(w.old.Latency, 0.99), resource.LatencyQuantile(w.new.Latency, 0.99)
 	if new > most*old {
-		return finding{failed, fmt.Sprintf("the new version is too slow: its p99 of %.2f ms is %.1f times the old version's %.2f ms, and maxP99Ratio allows %v", new, new/old, old, most)}
+		return finding{failed, fmt.Sprintf("its p99 of %.2f ms is %.1f times the old version's %.2f ms, and maxP99Ratio allows %v", new, new/old, old, most)}
 	}
 	return finding{passed, fmt.Sprintf("p99 %.2f ms, of the old version %.2f ms", new, old)}
 }

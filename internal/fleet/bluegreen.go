@@ -213,7 +213,11 @@ func (p *pass) unfit(fresh []*member) string {
 	if why := p.unready(fresh); why != "" {
 		return why
 	}
-	return judgeErrors(p.Rollout.Status.Policy, p.window().new, uint64(p.Rollout.Status.Policy.MinRequests))
+	policy := p.Rollout.Status.Policy
+	if why := judgeErrors(policy, p.window().new, uint64(policy.MinRequests)); why != "" {
+		return p.blame(why)
+	}
+	return ""
 }
 
 // finishing waits for the old colour's drain, which belongs into the report.

@@ -101,7 +101,7 @@ func (p *pass) endStep(fresh []*member) {
 	p.note(found)
 	switch {
 	case found.verdict == failed:
-		p.fail(found.text)
+		p.fail(p.blame(found.text))
 	case found.verdict == inconclusive && s.Policy.RequireAnalysis:
 		p.giveUp(p.canaryText() + " was inconclusive, and requireAnalysis is set: " + found.text)
 	case !last:
@@ -111,6 +111,15 @@ func (p *pass) endStep(fresh []*member) {
 	default:
 		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all traffic")
 	}
+}
+
+// blame says whose fault it was that the gateway's figures show.
+func (p *pass) blame(why string) string {
+	s := &p.Rollout.Status
+	if s.Canary != nil {
+		return fmt.Sprintf("version %s at %d %% of the traffic: %s", s.ToModel.Version, s.Policy.Canary[s.Canary.Step].Percent, why)
+	}
+	return "version " + s.ToModel.Version + ": " + why
 }
 
 // note adds what a step came to to its line in the report.

@@ -32,9 +32,11 @@ func (s *state) facts() wire.Facts {
 
 func (t *set) factsOf(i *instance) wire.InstanceFacts {
 	f := wire.InstanceFacts{Name: i.Name, Drain: t.drainOf(i)}
+	if i.trial != nil {
+		f.Validation = i.trial.outcome.Load()
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	f.Validation = i.validation
 	if r := i.result; !r.At.IsZero() {
 		f.Probe = &wire.Probe{
 			StartedAt: i.StartedAt,

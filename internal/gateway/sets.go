@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/droverhq/drover/internal/gateway/probe"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -39,12 +38,10 @@ type instance struct {
 	wire.Instance
 	backend *upstream.Backend
 	watch   *probe.Watch // of the set's health check; nil: none
-	// unvalidate ends the one attempt to validate it; nil: none was made.
-	unvalidate func()
+	trial   *trial       // of its validation; nil: none was made
 
-	mu         sync.Mutex
-	result     probe.Result
-	validation *wire.Validation
+	mu     sync.Mutex
+	result probe.Result
 }
 
 // sameProcess tells the processes of an instance apart.
@@ -114,26 +111,6 @@ func (t *set) updateInstance(w wire.Instance, recheck bool) {
 	t.validate(i)
 }
 
-// validate asks a process once, when it is healthy enough to be asked.
-func (t *set) validate(i *instance) {
-	v := i.Validate
-	if v == nil || i.unvalidate != nil || !i.Healthy || i.Address == "" {
-		return
-	}
-	started := i.StartedAt
-	to := probe.Target{Address: i.Address, Path: v.Path, Expect: v.Expect, Timeout: v.Timeout}
-	i.unvalidate = t.state.probers.Once(to, func(err error) {
-		outcome := &wire.Validation{StartedAt: started, At: time.Now()}
-		if err != nil {
-			outcome.Error = err.Error()
-		}
-		i.mu.Lock()
-		i.validation = outcome
-		i.mu.Unlock()
-		t.state.touch()
-	})
-}
-
 func (t *set) startWatch(i *instance) {
 	if t.Check == nil || t.fixed() || i.Address == "" {
 		return
@@ -157,8 +134,8 @@ func (t *set) stopWatch(i *instance) {
 // forget ends an instance that is gone, or whose process is.
 func (t *set) forget(i *instance) {
 	t.stopWatch(i)
-	if i.unvalidate != nil {
-		i.unvalidate()
+	if i.trial != nil {
+		i.trial.stop()
 	}
 	i.backend.Retire(true)
 	if t.instances[i.Name] == i {
