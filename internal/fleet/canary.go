@@ -56,13 +56,15 @@ func (p *pass) canary() {
 	p.keepServing()
 	fresh := p.populateNew()
 	p.serve(fresh)
-	p.again(bakePoll)
 	if why := p.unfit(fresh); why != "" {
 		p.fail(why)
 		return
 	}
+	if s.Phase == resource.RolloutPaused {
+		return // the gateway's next figures lead here again
+	}
+	p.again(bakePoll)
 	switch {
-	case s.Phase == resource.RolloutPaused:
 	case s.Canary.Since == nil:
 		p.beginStep()
 	case p.until(s.Canary.Since.Add(s.Policy.Canary[s.Canary.Step].Hold.Std())):
