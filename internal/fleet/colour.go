@@ -34,7 +34,7 @@ func (m *member) worth() int {
 		return 3
 	case m.Status.Admission == resource.AdmissionInService:
 		return 2
-	case m.healthy():
+	case m.fit():
 		return 1
 	}
 	return 0

@@ -150,7 +150,7 @@ func trimHistory(tx *store.Tx, set string) error {
 // report logs what a step did, once it is written.
 func (f *Fleet) report(v View, plan Plan) {
 	r := plan.Rollout
-	if r == nil || (v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase) {
+	if r == nil || v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase && v.Rollout.Status.Step == r.Status.Step {
 		return
 	}
 	f.log.Info("rollout", "set", r.Spec.Set, "rollout", r.Name, "phase", r.Status.Phase,

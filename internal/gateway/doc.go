@@ -10,6 +10,8 @@
 //     applied keeps its previous state and is reported, the others are confirmed.
 //   - A drain counts every request that holds the instance (package pool), and is
 //     reported to whoever asks.
+//   - Where colours have weights, each gets its share of any number of requests to
+//     within one, and a colour that cannot serve hinders none.
 //   - It holds a listening socket as long as the snapshot names it, and has closed
 //     it when it confirms a snapshot that does not.
 //
