@@ -42,6 +42,7 @@ type App struct {
 	api     *api.Server
 
 	listener net.Listener
+	twin     net.Listener // the same port at the other loopback address; nil: it cannot be had
 	url      string
 
 	components *group
@@ -175,6 +176,7 @@ func (a *App) startGateway(ctx context.Context) error {
 		return fmt.Errorf("listen for the API: %w", err)
 	}
 	a.stopping.push("API listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
+	a.listenTwin(ctx)
 	a.stopWork = append(a.stopWork, a.run("gateway control", a.gateway.Run))
 	return nil
 }
@@ -227,6 +229,9 @@ func (a *App) startAPI(context.Context) error {
 	}
 	a.serve("API socket", api.NewHTTPServer(a.api, nil), local, false)
 	a.serve("API", api.NewHTTPServer(a.api, t), tcp, t != nil)
+	if a.twin != nil {
+		a.serve("API's twin", api.NewHTTPServer(a.api, t), a.twin, t != nil)
+	}
 	return nil
 }
 
@@ -248,6 +253,9 @@ func (a *App) serve(name string, srv *http.Server, l net.Listener, secure bool) 
 	})
 	a.stopping.push(name, func(ctx context.Context) error {
 		err := srv.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, srv.Close()) // out of time: what is in flight is cut
+		}
 		return errors.Join(err, stop(ctx))
 	})
 }

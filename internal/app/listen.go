@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/droverhq/drover/internal/identity"
 )
@@ -56,6 +58,36 @@ func reachable(address string) string {
 		name = "localhost"
 	}
 	return net.JoinHostPort(name, port)
+}
+
+// listenTwin opens the API's port also at the other loopback address: who asks for
+// localhost may be sent to either, and must not be answered by a workload there.
+func (a *App) listenTwin(ctx context.Context) {
+	address := twinOf(a.listener.Addr().String())
+	if address == "" {
+		return
+	}
+	l, err := a.gateway.Listener(ctx, "api-twin", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		a.log.Warn("another program has the API's port at the other loopback address, and answers who asks for localhost", "address", address)
+	case err != nil: // this machine has only one of the two
+		a.log.Debug("the API has one loopback address", "error", err)
+	default:
+		a.twin = l
+		a.stopping.push("API's twin listener", func(context.Context) error { return ignoreClosed(l.Close()) })
+	}
+}
+
+// twinOf is the same port at the other loopback address, or nothing.
+func twinOf(address string) string {
+	switch host, port, _ := net.SplitHostPort(address); host {
+	case "127.0.0.1":
+		return net.JoinHostPort("::1", port)
+	case "::1":
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return ""
 }
 
 // listenUnix opens the socket for clients of the same user. A socket file that an

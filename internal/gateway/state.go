@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -311,10 +310,10 @@ func (s *state) wait(after uint64, limit time.Duration, quit <-chan struct{}) {
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settle)
-	defer cancel()
+	t := time.NewTimer(settle)
+	defer t.Stop()
 	select {
-	case <-ctx.Done():
+	case <-t.C:
 	case <-quit:
 	}
 }

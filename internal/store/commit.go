@@ -21,13 +21,13 @@ func (d *disk) commit(b sqlite.Batch, essential bool, contents func() (sqlite.Co
 	d.log.Error("write to the database", "err", err)
 	full := d.full(err)
 	if written, again := d.reset(b.Head, contents); written || again != nil {
-		return written, errors.Join(err, again)
+		return written, failed(err, again)
 	}
 	if full && (!essential || !d.space.give()) {
 		return false, detail(ErrNoSpace, "write to the database")
 	}
 	if !full && !sqlite.IsDamaged(err) {
-		return false, err
+		return false, failed(err)
 	}
 	// The reserve was given for this, or the damaged file was replaced: once more.
 	if err = d.attempt(b); err == nil {
@@ -37,7 +37,16 @@ func (d *disk) commit(b sqlite.Batch, essential bool, contents func() (sqlite.Co
 		err = detail(ErrNoSpace, "write to the database")
 	}
 	written, again := d.reset(b.Head, contents)
-	return written, errors.Join(err, again)
+	return written, failed(err, again)
+}
+
+// failed says to callers that it is the disk, unless that is full.
+func failed(errs ...error) error {
+	err := errors.Join(errs...)
+	if err == nil || errors.Is(err, ErrNoSpace) {
+		return err
+	}
+	return errors.Join(ErrDisk, err)
 }
 
 func (d *disk) attempt(b sqlite.Batch) error {

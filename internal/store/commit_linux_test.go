@@ -62,7 +62,7 @@ func TestDiskError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, err := range failures {
-		if err == nil || errors.Is(err, ErrNoSpace) {
+		if !errors.Is(err, ErrDisk) || errors.Is(err, ErrNoSpace) || !resource.IsCode(err, resource.CodeUnavailable) {
 			t.Errorf("write %d on a broken disk: %v", i, err)
 		}
 	}

@@ -17,6 +17,8 @@ var (
 	ErrTooOld error = resource.Errorf(resource.CodeGone, "the revision is too old to watch from")
 	// ErrNoSpace: there is no disk space left; nothing was written.
 	ErrNoSpace error = resource.Errorf(resource.CodeInsufficientStorage, "no disk space left")
+	// ErrDisk: the disk fails; what was to be written is not to be counted on.
+	ErrDisk error = resource.Errorf(resource.CodeUnavailable, "the disk of the data folder does not take what is written: the server's log has the cause")
 	// ErrPoolEmpty: every number of the pool is booked or taken.
 	ErrPoolEmpty error = resource.Errorf(resource.CodeUnavailable, "no number is free")
 	// ErrClosed: the store was closed.

@@ -42,7 +42,11 @@ func lock(dir string) (*os.File, error) {
 }
 
 func tryLock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	name := filepath.Join(dir, LockFile)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		f, err = os.Open(name) // a disk that failed: what runs on it can still be stopped
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,13 +75,15 @@ func holder(dir string) string {
 }
 
 // sign leaves the pid for whoever finds the folder locked. It is information
-// only, so that a full disk does not keep the store from opening.
+// only, so that a full disk does not keep the store from opening, nor one that can
+// only be read what runs on it from being stopped.
 func sign(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
+	err := f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
-	if _, err := fmt.Fprintf(f, "%d\n", os.Getpid()); err != nil && !errors.Is(err, unix.ENOSPC) {
-		return err
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) { // EINVAL: it is open for reading
+		return nil
 	}
-	return nil
+	return err
 }

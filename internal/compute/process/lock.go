@@ -23,6 +23,9 @@ var errBusy = errors.New("the instance is being started or stopped by another pr
 func tryLock(dir string) (*os.File, error) {
 	name := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		f, err = os.Open(name) // a disk that failed: what runs on it can still be stopped
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
