@@ -136,7 +136,7 @@ func (p *pass) offerPreview() {
 	if phase == resource.RolloutPaused {
 		phase = s.PausedFrom
 	}
-	if s.Policy.Preview == nil || s.Shifted != nil || phase != resource.RolloutStarting && phase != resource.RolloutValidating {
+	if s.Policy.Preview == nil || phase != resource.RolloutStarting && phase != resource.RolloutValidating {
 		s.Preview = ""
 		return
 	}

@@ -142,7 +142,8 @@ func TestTermEndsADelayedStart(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "{1.0.0 0 false 0 false 0 0}", `{"version":"3.0.0","startDelayMs":7}`: "{3.0.0 0 false 0 false 0 7}", "[": "read the configuration",
+		"": fmt.Sprint(Config{Version: "1.0.0"}), "[": "read the configuration",
+		`{"version":"3.0.0","startDelayMs":7}`: fmt.Sprint(Config{Version: "3.0.0", StartDelayMs: 7}),
 	} {
 		folder := t.TempDir()
 		if text != "" {
