@@ -51,7 +51,7 @@ model already.`,
 			if ro.Name == "" {
 				return c.tell(nil, "scaleset/%s runs that already: nothing to roll out", args[0])
 			}
-			return c.begun(ctx, cl, ro, watch, resource.RolloutSucceeded)
+			return c.begun(ctx, cl, ro, "started", watch, resource.RolloutSucceeded)
 		}),
 	}
 	cmd.Flags().StringVar(&r.Image, "image", "", "`image` to go to, NAME:M.m.p or NAME@sha256:…")
@@ -81,11 +81,10 @@ what was asked for happened: a running one ended RolledBack, a new one Succeeded
 			if err != nil {
 				return err
 			}
-			want := resource.RolloutSucceeded
-			if ro.Name == name {
-				want = resource.RolloutRolledBack // the rollout itself is what goes back
+			if ro.Name == name { // the rollout itself is what goes back
+				return c.begun(ctx, cl, ro, "is going back", watch, resource.RolloutRolledBack)
 			}
-			return c.begun(ctx, cl, ro, watch, want)
+			return c.begun(ctx, cl, ro, "started", watch, resource.RolloutSucceeded)
 		}),
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
@@ -93,11 +92,7 @@ what was asked for happened: a running one ended RolledBack, a new one Succeeded
 }
 
 // begun says which rollout runs now and, if asked to, waits for its end.
-func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout, watch bool, want resource.RolloutPhase) error {
-	verb := "started"
-	if want == resource.RolloutRolledBack {
-		verb = "is going back"
-	}
+func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout, verb string, watch bool, want resource.RolloutPhase) error {
 	for _, w := range ro.Status.Warnings {
 		fmt.Fprintf(c.notes(), "warning: %s\n", oneLine(w))
 	}
@@ -184,15 +179,7 @@ Succeeded.`,
 			if err != nil {
 				return err
 			}
-			if !watch || c.format == formatTable {
-				if err := c.tell(ro, "rollout/%s is promoted: %s", ro.Name, direction(ro)); err != nil {
-					return err
-				}
-			}
-			if !watch {
-				return nil
-			}
-			return c.watchRollout(ctx, cl, ro, resource.RolloutSucceeded)
+			return c.begun(ctx, cl, ro, "is promoted", watch, resource.RolloutSucceeded)
 		}),
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")

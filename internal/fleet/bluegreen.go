@@ -83,16 +83,23 @@ func (p *pass) reuses() bool {
 		allHealthy(p.colour(prev.Colour), p.Set.Spec.Capacity)
 }
 
+// bringUp sees to the new colour before it has traffic; false: it has failed, or the
+// rollout is held.
+func (p *pass) bringUp() (fresh []*member, ok bool) {
+	p.keepServing()
+	fresh = p.populateNew()
+	if why := p.unready(fresh); why != "" {
+		p.fail(why)
+		return nil, false
+	}
+	return fresh, p.Rollout.Status.Phase != resource.RolloutPaused
+}
+
 // starting brings the new colour up. Nothing that serves is touched.
 func (p *pass) starting() {
 	s := &p.Rollout.Status
-	p.keepServing()
-	fresh := p.populateNew()
-	if why := p.unready(fresh); why != "" {
-		p.fail(why)
-		return
-	}
-	if s.Phase == resource.RolloutPaused {
+	fresh, ok := p.bringUp()
+	if !ok {
 		return
 	}
 	if allHealthy(fresh, p.Set.Spec.Capacity) {

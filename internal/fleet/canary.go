@@ -95,8 +95,8 @@ func (p *pass) endStep(fresh []*member) {
 		p.again(drainPoll)
 		return
 	}
-	last := s.Canary.Step == len(s.Policy.Canary)-1
-	if last && !allFit(fresh, p.Set.Spec.Capacity) && !p.until(end.Add(s.Policy.StartTimeout.Std())) {
+	fit := allFit(fresh, p.Set.Spec.Capacity)
+	if !fit && !p.until(end.Add(s.Policy.StartTimeout.Std())) {
 		return // instances that a scale-out made on the way
 	}
 	found := judgeStep(s.Policy, p.window())
@@ -106,10 +106,10 @@ func (p *pass) endStep(fresh []*member) {
 		p.fail(p.blame(found.text))
 	case found.verdict == inconclusive && s.Policy.RequireAnalysis:
 		p.giveUp(p.canaryText() + " was inconclusive, and requireAnalysis is set: " + found.text)
-	case !last:
-		p.canaryStep(s.Canary.Step+1, fresh)
-	case !allFit(fresh, p.Set.Spec.Capacity):
+	case !fit:
 		p.fail(fmt.Sprintf("not all of the new instances were healthy in %s (startTimeout)", s.Policy.StartTimeout))
+	case s.Canary.Step < len(s.Policy.Canary)-1:
+		p.canaryStep(s.Canary.Step+1, fresh)
 	default:
 		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all traffic")
 	}

@@ -105,12 +105,18 @@ func TestCanarySteps(t *testing.T) {
 			return v
 		}, expect{back, -1, 0, true, "canary 10 % for 30s was inconclusive"}},
 		{"the end of the last", func() View { v := inStep(1); v.tells(canaryHold, well, well); return v }, expect{shifting, -1, 100, true, "all traffic"}},
-		{"the end of the last, one still comes up", func() View {
-			v := inStep(1)
+		{"its end, one still comes up", func() View {
+			v := inStep(0)
 			v.tells(canaryHold, well, well)
 			v.Set.Spec.Capacity = 2
 			return v
-		}, expect{shifting, 1, 50, false, ""}},
+		}, expect{shifting, 0, 10, false, ""}},
+		{"and does not in time", func() View {
+			v := inStep(0)
+			v.tells(canaryHold+v.Rollout.Status.Policy.StartTimeout.Std(), well, well)
+			v.Set.Spec.Capacity = 2
+			return v
+		}, expect{back, -1, 0, true, "not all of the new instances were healthy"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := test.view()

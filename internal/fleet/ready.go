@@ -41,13 +41,8 @@ func (p *pass) promote(by string) {
 // validating waits until the gateway has asked every new instance.
 func (p *pass) validating() {
 	s := &p.Rollout.Status
-	p.keepServing()
-	fresh := p.populateNew()
-	if why := p.unready(fresh); why != "" {
-		p.fail(why)
-		return
-	}
-	if s.Phase == resource.RolloutPaused {
+	fresh, ok := p.bringUp()
+	if !ok {
 		return
 	}
 	p.again(drainPoll)

@@ -150,7 +150,11 @@ func (t *traffic) figures(applied int64) *Figures {
 // against a write, and against each part of it that somebody may see alone.
 func (w *world) checkShares(before View, plan Plan) {
 	after := written(before.Instances, plan.Change)
-	w.checkWeights(before.Set.Status.Weights, plan, after)
+	old := before.Set.Status.Weights
+	if old == nil {
+		old = map[resource.Colour]int{before.Set.Status.Colour: 100}
+	}
+	w.checkWeights(old, plan, after)
 	r := plan.Rollout
 	if r == nil || r.Spec.RollbackOf != "" {
 		return
@@ -188,7 +192,7 @@ func (w *world) checkWeights(old map[resource.Colour]int, plan Plan, after []res
 	}
 	can := sharesBy(nil, servesNow, after)
 	for colour, weight := range weights {
-		if weight > old[colour] && len(can) > 0 && can[colour] == 0 && (old != nil || weight < 100) {
+		if weight > old[colour] && len(can) > 0 && can[colour] == 0 {
 			w.t.Fatalf("%d %% go to %s, of which no instance is healthy and in service", weight, colour)
 		}
 	}
