@@ -145,7 +145,7 @@ func (p *pass) shifting() {
 	}
 	fresh := p.populateNew()
 	p.populateOld()
-	if why := p.unready(fresh); why != "" && p.Rollout.Spec.RollbackOf == "" {
+	if why := p.unwell(fresh); why != "" {
 		p.fail(why)
 		return
 	}
@@ -211,15 +211,26 @@ func (p *pass) baking() {
 	p.enter(resource.RolloutFinishing, "draining the old colour")
 }
 
-// unfit says why the new colour must not stay, or nothing. A rollback is never
-// rolled back, so nothing can be wrong with it that going back would mend.
+// unfit says why the new colour must not stay, or nothing.
 func (p *pass) unfit(fresh []*member) string {
+	if why := p.unwell(fresh); why != "" || p.Rollout.Spec.RollbackOf != "" {
+		return why
+	}
+	return p.tooManyErrors()
+}
+
+// unwell is unfit without regard to errors. A rollback is never rolled back, so nothing can
+// be wrong with it that going back would mend.
+func (p *pass) unwell(fresh []*member) string {
 	if p.Rollout.Spec.RollbackOf != "" {
 		return ""
 	}
-	if why := p.unready(fresh); why != "" {
-		return why
-	}
+	return p.unready(fresh)
+}
+
+// tooManyErrors judges the new version's own answers since the canary step, or the
+// bake, began.
+func (p *pass) tooManyErrors() string {
 	policy := p.Rollout.Status.Policy
 	if why := judgeErrors(policy, p.window().new, uint64(policy.MinRequests)); why != "" {
 		return p.blame(why)
@@ -227,10 +238,17 @@ func (p *pass) unfit(fresh []*member) string {
 	return ""
 }
 
-// finishing waits for the old colour's drain, which belongs into the report.
+// finishing waits for the old colour's drain, which belongs into the report. A
+// long one leaves the new colour time to fail, and the old one still runs.
 func (p *pass) finishing() {
-	p.serve(p.populateNew())
-	if old := p.populateOld(); p.standBy(old) {
+	fresh := p.populateNew()
+	p.serve(fresh)
+	old := p.populateOld()
+	if why := p.unwell(fresh); why != "" {
+		p.fail(why)
+		return
+	}
+	if p.standBy(old) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
 	}

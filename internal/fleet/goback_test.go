@@ -65,6 +65,39 @@ func TestWayBackReplacesOnce(t *testing.T) {
 	}
 }
 
+// A drain may take longer than the bake: until it is over the rollout runs, and a
+// new version that fails meanwhile is not the one to stay.
+func TestFailureWhileTheOldColourDrains(t *testing.T) {
+	const well, sick = resource.HealthHealthy, resource.HealthUnhealthy
+	for _, test := range []struct {
+		name     string
+		fresh    []resource.Health
+		rollback bool // the rollout is one
+		want     resource.RolloutPhase
+	}{
+		{"all are well", health(well, well), false, resource.RolloutSucceeded},
+		{"one fails", health(well, sick), false, resource.RolloutRollingBack},
+		{"all fail", health(sick, sick), false, resource.RolloutRollingBack},
+		{"a rollback stays", health(well, sick), true, resource.RolloutSucceeded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := bakingView(health(well, well), test.fresh)
+			v.Rollout.Status.Phase = resource.RolloutFinishing
+			if test.rollback {
+				v.Rollout.Spec.RollbackOf = "web-1"
+			}
+			plan := Decide(v)
+			s := plan.Rollout.Status
+			if s.Phase != test.want {
+				t.Fatalf("it is %s (%s), want %s", s.Phase, s.Reason, test.want)
+			}
+			if back := test.want == resource.RolloutRollingBack; plan.Shifted != back || s.MarkBad != back {
+				t.Errorf("traffic has moved: %v, the model is bad: %v, want %v", plan.Shifted, s.MarkBad, back)
+			}
+		})
+	}
+}
+
 func health(h ...resource.Health) []resource.Health { return h }
 
 // bakingView is a set of two whose green colour has the traffic since a moment.
