@@ -261,8 +261,7 @@ func goBackFrom(tx *store.Tx, old resource.Rollout) (resource.Rollout, error) {
 	if err := mayGoBack(*set, old); err != nil {
 		return old, err
 	}
-	r := newRollout(set, old.Status.FromModel, tx.Now())
-	r.Spec.RollbackOf = old.Name
+	r := newRollback(set, old, tx.Now())
 	if _, err := store.PutAs(tx, *set); err != nil {
 		return old, fmt.Errorf("write scale set %s: %w", set.Name, err)
 	}

@@ -34,7 +34,7 @@ func (m *member) worth() int {
 		return 3
 	case m.Status.Admission == resource.AdmissionInService:
 		return 2
-	case m.healthy():
+	case m.fit():
 		return 1
 	}
 	return 0
@@ -50,20 +50,23 @@ func (p *pass) create(c resource.Colour, model resource.Model) {
 	in.Status = resource.InstanceStatus{
 		Set: p.Set.Name, Colour: c, Model: model, Version: model.Version,
 		Health: resource.HealthInitializing, Admission: resource.AdmissionOut,
-		Goal: resource.GoalRun, Phase: resource.InstancePending,
+		Goal: resource.GoalRun, Phase: resource.InstancePending, Validate: p.validation(c),
 		Placement: resource.Placement{Node: "local"},
 	}
 	p.plan.Create = append(p.plan.Create, in)
 }
 
-// serve lets those that are Healthy take traffic. One that already does stays: the
+// serve lets those that are fit take traffic. One that already does stays: the
 // gateway knows by its own probes whether to pick it.
 func (p *pass) serve(list []*member) {
 	for _, m := range list {
-		if m.Status.Admission == resource.AdmissionInService || !m.healthy() {
-			continue
+		switch {
+		case !m.unadmitted():
+		case m.fit():
+			p.admit(m, resource.AdmissionInService)
+		case m.healthy() && !m.refused():
+			p.again(bakePoll) // the gateway is about to validate it
 		}
-		p.admit(m, resource.AdmissionInService)
 	}
 }
 
@@ -159,6 +162,10 @@ func allHealthy(list []*member, want int) bool {
 		}
 	}
 	return true
+}
+
+func allFit(list []*member, want int) bool {
+	return allHealthy(list, want) && !slices.ContainsFunc(list, func(m *member) bool { return !m.fit() })
 }
 
 // firstUnhealthy is the first instance that is Unhealthy or cannot be made, or nil.

@@ -68,7 +68,7 @@ func (p *pass) endBack() {
 func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string) {
 	s := &p.Rollout.Status
 	s.Outcome, s.MarkBad, s.Reason = outcome, markBad, reason
-	s.PausedUntil = nil
+	s.Unpause()
 	switch {
 	case s.Shifted == nil:
 		p.enter(resource.RolloutRollingBack, reason)

@@ -12,6 +12,7 @@ import (
 func Decide(v View) Plan {
 	p := newPass(v)
 	p.depart()
+	p.takeValidations()
 	switch {
 	case p.Set.Status.Deleting != nil:
 		p.deleteSet()
@@ -21,8 +22,10 @@ func Decide(v View) Plan {
 		p.steady()
 	}
 	p.standIn()
+	p.offerPreview()
 	p.explain()
 	p.explainDrains()
+	p.explainValidations()
 	return p.finish()
 }
 
@@ -34,6 +37,8 @@ func (p *pass) steady() {
 	if set.Model == nil {
 		return
 	}
+	p.unweigh()
+	p.validateAnew()
 	p.serve(p.populate(set.Colour, *set.Model, p.Set.Spec.Capacity))
 	other := set.Colour.Other()
 	prev := set.Previous

@@ -26,6 +26,10 @@ type View struct {
 	Approved map[string]time.Time
 	// Figures are nil when no gateway answers.
 	Figures *Figures
+	// Validations are the gateways' answers about instances that wait for theirs.
+	Validations map[string]Validation
+	// Preview is nil when nothing is known.
+	Preview *Preview
 }
 
 // Plan is what one decision writes, in one transaction.
@@ -178,6 +182,21 @@ func (m *member) recovered() bool {
 }
 
 func (m *member) healthy() bool { return m.Status.Health == resource.HealthHealthy }
+
+// fit says whether it may take traffic: a validation is for those that take none yet.
+func (m *member) fit() bool { return m.healthy() && (m.validated() || !m.unadmitted()) }
+
+func (m *member) unadmitted() bool { return m.Status.Admission != resource.AdmissionInService }
+
+func (m *member) validated() bool {
+	v := m.Status.ValidatedNow()
+	return m.Status.Validate == nil || v != nil && v.Passed
+}
+
+// refused says whether it failed its validation.
+func (m *member) refused() bool {
+	return m.unadmitted() && m.Status.ValidatedNow() != nil && !m.validated()
+}
 
 func (m *member) serving() bool {
 	return m.healthy() && m.Status.Admission == resource.AdmissionInService

@@ -28,6 +28,7 @@ type world struct {
 	incarnation int
 	routed      map[string]resource.Admission // what the gateway knows
 	draining    map[string]time.Time          // ends at
+	traffic     traffic
 	everServed  map[string]bool
 	approved    map[string]time.Time // events, by the gateway
 	calm        bool                 // nothing goes wrong any more
@@ -39,14 +40,17 @@ type fault struct {
 	never   bool // never becomes Healthy
 	serving bool // becomes Unhealthy once it has traffic
 	errors  bool // answers 5xx
+	slow    bool // takes ten times as long
+	refuses bool // fails its validation
 }
 
 type process struct {
 	resource.Instance
 	readyAt, goneAt time.Time
 	sickUntil       time.Time
-	approveAt       time.Time // once it was told; zero: never
-	refuses         bool      // its probe fails from the notice on
+	approveAt       time.Time   // once it was told; zero: never
+	refuses         bool        // its probe fails from the notice on
+	validated       *Validation // what the gateway knows
 }
 
 func newWorld(t *rapid.T, capacity int) *world {
@@ -77,7 +81,8 @@ func (w *world) publish(version string, f fault) {
 }
 
 func (w *world) view() View {
-	v := View{Now: w.now, Set: w.set, Versions: w.versions, Drains: map[string]Drain{}, DrainTimeout: 10 * time.Second}
+	v := View{Now: w.now, Set: w.set, Versions: w.versions, DrainTimeout: 10 * time.Second,
+		Drains: map[string]Drain{}, Validations: map[string]Validation{}}
 	if w.gatewayUp() {
 		v.Approved = w.approved
 	}
@@ -99,7 +104,8 @@ func (w *world) view() View {
 		}
 	}
 	if w.gatewayUp() {
-		v.Figures = w.figures()
+		v.Figures = w.traffic.figures(w.applied)
+		w.validations(&v)
 	}
 	return v
 }
@@ -121,20 +127,6 @@ func clone[S, T any](o resource.Object[S, T]) resource.Object[S, T] {
 
 func (w *world) gatewayUp() bool { return w.now.After(w.gatewayDown) }
 
-// figures make every second of traffic 100 requests to each version in service.
-func (w *world) figures() *Figures {
-	n := uint64(w.now.Unix()%100000) * 100
-	f := &Figures{Incarnation: fmt.Sprint(w.incarnation), ByVersion: map[string]resource.Counters{}}
-	for version, fault := range w.faults {
-		c := resource.Counters{Requests: n}
-		if fault.errors {
-			c.Errors = n / 2
-		}
-		f.ByVersion[version] = c
-	}
-	return f
-}
-
 // decide writes one plan, checking what must hold of every write.
 func (w *world) decide() (again time.Duration) {
 	before := w.view()
@@ -143,13 +135,17 @@ func (w *world) decide() (again time.Duration) {
 		return plan.Again
 	}
 	w.checkPlan(before, plan)
+	w.checkShares(before, plan)
 	if plan.Delete {
 		w.t.Fatal("the set was deleted, nobody asked for it")
 	}
-	var shift int64
+	w.revision++
+	w.set = plan.Set
+	shift := w.revision
 	for _, in := range plan.Create {
 		w.revision++
 		in.Revision, shift = w.revision, w.revision
+		in.Status.StartedAt = new(w.now)
 		w.instances[in.Name] = &process{Instance: in, readyAt: w.now.Add(w.seconds(0, 8))}
 	}
 	for _, in := range plan.Change {
@@ -161,6 +157,7 @@ func (w *world) decide() (again time.Duration) {
 			w.tell(p)
 		}
 		p.Status.Notice = in.Status.Notice
+		p.Status.Validate, p.Status.Validated = in.Status.Validate, in.Status.Validated
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
@@ -172,7 +169,6 @@ func (w *world) decide() (again time.Duration) {
 		w.rollouts[r.Name] = *r
 	}
 	w.revision++
-	w.set = plan.Set
 	return plan.Again
 }
 
@@ -209,7 +205,13 @@ func (w *world) checkPlan(before View, plan Plan) {
 	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) && !w.overstayed(plan) {
 		w.t.Fatal("law 1: the last healthy instance in service was taken out")
 	}
-	if total := len(before.Instances) + len(plan.Create); total > 4*max(plan.Set.Spec.Capacity, 50) {
+	total := len(plan.Create)
+	for _, in := range before.Instances {
+		if in.Status.Notice == nil { // those under notice are the users' to let go
+			total++
+		}
+	}
+	if total > 4*max(plan.Set.Spec.Capacity, 50) {
 		w.t.Fatalf("%d instances of capacity %d", total, plan.Set.Spec.Capacity)
 	}
 }
@@ -258,9 +260,16 @@ func (w *world) live(d time.Duration) {
 			p.Revision = w.revision
 		}
 	}
-	if w.gatewayUp() && (w.calm || w.rand.IntN(4) > 0) {
+	if !w.gatewayUp() {
+		return
+	}
+	w.serve(d)
+	if w.calm || w.rand.IntN(4) > 0 {
 		w.approve()
 		w.route()
+	}
+	if w.calm || w.rand.IntN(4) > 0 {
+		w.traffic.tell(w.now, w.applied)
 	}
 }
 
@@ -294,7 +303,9 @@ func (w *world) route() {
 			w.draining[name] = w.now.Add(w.seconds(0, 10))
 		}
 		w.routed[name] = now
+		w.validate(w.instances[name])
 	}
+	w.traffic.weights = w.set.Status.Weights
 }
 
 // killGateway loses its memory: nothing is in flight in the next one, which may be
@@ -303,6 +314,10 @@ func (w *world) killGateway() {
 	w.gatewayDown = w.now.Add(w.seconds(0, rapid.SampledFrom([]int{20, 20, 20, 1800}).Draw(w.t, "down")))
 	w.incarnation++
 	clear(w.draining)
+	w.traffic = traffic{incarnation: fmt.Sprint(w.incarnation)}
+	for _, p := range w.instances {
+		p.validated = nil
+	}
 }
 
 // seconds are random, from one drawn seed: thousands of draws could not be shrunk.

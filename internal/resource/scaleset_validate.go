@@ -94,10 +94,5 @@ func (h *HealthCheck) validate(c *checker) {
 func (p *UpgradePolicy) validate(c *checker) {
 	const at = "/spec/upgradePolicy"
 	oneOf(c, at+"/mode", p.Mode, ModeBlueGreen, ModeManual)
-	b := p.BlueGreen
-	within(c, at+"/blueGreen/startTimeout", b.StartTimeout, second/1000, day)
-	within(c, at+"/blueGreen/bakeTime", b.BakeTime, 0, day)
-	within(c, at+"/blueGreen/keepPrevious", b.KeepPrevious, 0, 30*day)
-	within(c, at+"/blueGreen/maxErrorRate", b.MaxErrorRate, 0, 100)
-	within(c, at+"/blueGreen/minRequests", b.MinRequests, 0, math.MaxInt32)
+	p.BlueGreen.validate(c, at+"/blueGreen")
 }

@@ -20,6 +20,10 @@ type Config struct {
 	NeverHealthy bool `json:"neverHealthy,omitempty"`
 	// ErrorEvery answers every nth request with 500; 0: none.
 	ErrorEvery int64 `json:"errorEvery,omitempty"`
+	// DelayMs is how long every answer takes.
+	DelayMs int `json:"delayMs,omitempty"`
+	// SelfTest is what /selftest answers; 0: 200.
+	SelfTest int `json:"selfTest,omitempty"`
 	// IgnoreTerm: SIGTERM has no effect.
 	IgnoreTerm bool `json:"ignoreTerm,omitempty"`
 	// ExitCode, when not 0, ends the program with it at once.

@@ -112,6 +112,7 @@ type handler struct {
 func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", h.health)
+	mux.HandleFunc("/selftest", h.selfTest)
 	mux.HandleFunc("/ws", h.echo)
 	mux.HandleFunc("/", h.answer)
 	return mux
@@ -130,6 +131,13 @@ func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+// selfTest is written down as if it had a nonce.
+func (h *handler) selfTest(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(h.nonces, "%s selftest\n", r.Method)
+	w.Header().Set("Location", "/healthz")
+	w.WriteHeader(cmp.Or(h.config.SelfTest, http.StatusOK))
+}
+
 // answer writes the nonce down before it answers. ?ms=N makes it slow.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
 	n := h.handled.Add(1)
@@ -143,6 +151,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	time.Sleep(time.Duration(h.config.DelayMs) * time.Millisecond)
 	if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil && ms > 0 {
 		time.Sleep(time.Duration(min(ms, 60_000)) * time.Millisecond)
 	}

@@ -38,8 +38,10 @@ type Socket struct {
 type Set struct {
 	Name string `json:"name"`
 	// Check is the set's health check; nil: the network is not asked and Instance.Healthy is the truth.
-	Check     *Check     `json:"check,omitempty"`
-	Instances []Instance `json:"instances,omitempty"`
+	Check *Check `json:"check,omitempty"`
+	// Weights are the colours' shares of the requests; nil: whoever is in service is the same.
+	Weights   map[resource.Colour]int `json:"weights,omitempty"`
+	Instances []Instance              `json:"instances,omitempty"`
 	// Tags are the set's labels; Events are what all its instances are told.
 	Tags   map[string]string         `json:"tags,omitempty"`
 	Events *resource.ScheduledEvents `json:"events,omitempty"`
@@ -63,6 +65,15 @@ type Instance struct {
 	ID        string             `json:"id,omitempty"`
 	Image     string             `json:"image,omitempty"`
 	Placement resource.Placement `json:"placement,omitzero"`
+	// Validate is asked once of this process, as soon as it is healthy; nil: nothing.
+	Validate *Validate `json:"validate,omitempty"`
+}
+
+// Validate is an HTTP GET of Path that must be answered by exactly Expect.
+type Validate struct {
+	Path    string        `json:"path"`
+	Expect  int           `json:"expect"`
+	Timeout time.Duration `json:"timeout"`
 }
 
 // Check is a probe: an HTTP GET of Path that must answer exactly 200, or a TCP
@@ -82,4 +93,7 @@ type Balancer struct {
 	Spec   resource.LoadBalancerSpec `json:"spec"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
+	// Preview: it reaches the instances of this colour only, and those that are out of
+	// service; nothing that it does is counted for a version.
+	Preview resource.Colour `json:"preview,omitempty"`
 }
