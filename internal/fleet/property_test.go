@@ -21,6 +21,10 @@ func TestBlueGreenKeepsTheLaws(t *testing.T) {
 		for i := range rapid.IntRange(1, 4).Draw(t, "versions") {
 			w.rollOut(i)
 		}
+		if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+			w.deleteSet()
+			return
+		}
 		w.settle(48 * time.Hour)
 		w.checkEnd()
 	})
@@ -44,7 +48,20 @@ func (w *world) rollOut(i int) {
 	}
 }
 
+// deleteSet asks for it wherever the set is, also in the middle of a canary.
+func (w *world) deleteSet() {
+	w.set.Status.Deleting = &resource.Deleting{Since: w.now}
+	w.revision++
+	w.settle(2 * time.Hour)
+	if !w.deleted {
+		w.t.Fatalf("the set is still there, with %d instances", len(w.instances))
+	}
+}
+
 func (w *world) disturb() {
+	if r, ok := w.rollouts[w.set.Status.Rollout]; ok && r.Status.AwaitsPromotion && rapid.IntRange(0, 3).Draw(w.t, "promote") == 0 {
+		w.askRollout(askPromote)
+	}
 	switch rapid.IntRange(0, 40).Draw(w.t, "fault") {
 	case 0:
 		w.killGateway()
@@ -56,7 +73,11 @@ func (w *world) disturb() {
 		w.askRollout(rapid.SampledFrom([]string{askPause, askResume, askCancel, askRollback, askPromote, askPromote, askPromote}).Draw(w.t, "ask"))
 	case 4:
 		w.goBack()
-	case 5:
+	case 5, 6: // within one, and back: its new instances are wanted again
+		w.ask(func(set *resource.ScaleSet) { set.Spec.Capacity = rapid.IntRange(0, 3).Draw(w.t, "few") })
+	case 7:
+		w.ask(func(set *resource.ScaleSet) { set.Spec.UpgradePolicy.BlueGreen.Validate = drawValidation(w.t) })
+	case 8:
 		w.ask(func(set *resource.ScaleSet) { set.Spec.TerminateNotification = drawNotification(w.t) })
 	}
 }

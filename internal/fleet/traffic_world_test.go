@@ -22,9 +22,7 @@ type traffic struct {
 func (w *world) drawPolicy() {
 	b := &w.set.Spec.UpgradePolicy.BlueGreen
 	some := func(what string) bool { return rapid.Bool().Draw(w.t, what) }
-	if some("validate") {
-		b.Validate = &resource.Validation{Path: "/selftest", Expect: 200, Timeout: resource.Duration(time.Second)}
-	}
+	b.Validate = drawValidation(w.t)
 	if some("manual") {
 		b.Promotion = resource.PromotionManual
 	}
@@ -37,6 +35,13 @@ func (w *world) drawPolicy() {
 		b.MinSample, b.RequireAnalysis = rapid.SampledFrom([]int{10, 100, 1000}).Draw(w.t, "minSample"), some("requireAnalysis")
 		b.MaxP99Ratio = new(2.0)
 	}
+}
+
+func drawValidation(t *rapid.T) *resource.Validation {
+	if !rapid.Bool().Draw(t, "validate") {
+		return nil
+	}
+	return &resource.Validation{Path: "/selftest", Expect: 200, Timeout: resource.Duration(time.Second)}
 }
 
 // validations are what a gateway that is up knows.
@@ -187,7 +192,7 @@ func (w *world) checkWeights(old map[resource.Colour]int, plan Plan, after []res
 	if sum := weights[resource.Blue] + weights[resource.Green]; weights != nil && sum != 100 {
 		w.t.Fatalf("weights %v", weights)
 	}
-	if weights == nil || plan.Set.Spec.Capacity == 0 {
+	if weights == nil || wanted(plan.Set) == 0 {
 		return
 	}
 	can := sharesBy(nil, servesNow, after)
@@ -205,7 +210,7 @@ func servesNow(in resource.Instance) bool {
 // checkParts: whoever sees only the first documents of a write never sends the new
 // colour more than both before and after it.
 func (w *world) checkParts(before View, plan Plan, fresh resource.Colour) {
-	if plan.Set.Spec.Capacity == 0 {
+	if wanted(plan.Set) == 0 {
 		return // all leave, one after the other
 	}
 	share := func(weights map[resource.Colour]int, n int) float64 {

@@ -32,6 +32,7 @@ type world struct {
 	everServed  map[string]bool
 	approved    map[string]time.Time // events, by the gateway
 	calm        bool                 // nothing goes wrong any more
+	deleted     bool
 	rand        *rand.Rand
 }
 
@@ -136,8 +137,11 @@ func (w *world) decide() (again time.Duration) {
 	}
 	w.checkPlan(before, plan)
 	w.checkShares(before, plan)
-	if plan.Delete {
-		w.t.Fatal("the set was deleted, nobody asked for it")
+	if w.deleted = plan.Delete; w.deleted {
+		if w.set.Status.Deleting == nil || len(w.instances) > 0 {
+			w.t.Fatalf("the set was deleted with %d instances; asked for: %v", len(w.instances), w.set.Status.Deleting)
+		}
+		return 0
 	}
 	w.revision++
 	w.set = plan.Set
@@ -181,12 +185,15 @@ func (w *world) checkPlan(before View, plan Plan) {
 		}
 	}
 	w.checkNotices(before, plan)
-	serving, toStay := map[string]bool{}, map[string]bool{}
+	serving, toStay := map[string]bool{}, map[resource.Colour]int{}
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
-		toStay[in.Name] = serving[in.Name] && in.Status.Notice == nil
+		if serving[in.Name] && in.Status.Notice == nil {
+			toStay[in.Status.Colour]++
+		}
 	}
-	was, wasWell := count(toStay), anyServes(before.Instances)
+	// A canary's instances are beyond the capacity: nobody relies on both colours.
+	was, wasWell := max(toStay[resource.Blue], toStay[resource.Green]), anyServes(before.Instances)
 	for _, in := range plan.Change {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
 		if in.Status.Goal != resource.GoalDelete || w.instances[in.Name].Status.Goal == resource.GoalDelete {
@@ -199,10 +206,10 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatalf("%s is deleted before its drain has ended", in.Name)
 		}
 	}
-	if now := count(serving); now < min(was, plan.Set.Spec.Capacity) {
+	if now := count(serving); now < min(was, wanted(plan.Set)) {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
-	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) && !w.overstayed(plan) {
+	if after := written(before.Instances, plan.Change); wasWell && wanted(plan.Set) > 0 && !anyServes(after) && !w.overstayed(plan) {
 		w.t.Fatal("law 1: the last healthy instance in service was taken out")
 	}
 	total := len(plan.Create)
@@ -214,6 +221,14 @@ func (w *world) checkPlan(before View, plan Plan) {
 	if total > 4*max(plan.Set.Spec.Capacity, 50) {
 		w.t.Fatalf("%d instances of capacity %d", total, plan.Set.Spec.Capacity)
 	}
+}
+
+// wanted is how many are to serve.
+func wanted(set resource.ScaleSet) int {
+	if set.Status.Deleting != nil {
+		return 0
+	}
+	return set.Spec.Capacity
 }
 
 func anyServes(list []resource.Instance) bool {
@@ -332,7 +347,7 @@ func (w *world) settle(limit time.Duration) {
 	w.calm = true
 	defer func() { w.calm = false }()
 	quiet := w.now
-	for end := w.now.Add(limit); w.now.Before(end); {
+	for end := w.now.Add(limit); !w.deleted && w.now.Before(end); {
 		before, step := w.revision, 500*time.Millisecond
 		again := w.decide()
 		switch quietFor := w.now.Sub(quiet); {
@@ -346,7 +361,7 @@ func (w *world) settle(limit time.Duration) {
 		if w.revision != before || !w.gatewayUp() {
 			quiet = w.now
 		}
-		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" && w.set.Status.Instances.UnderNotice == 0 {
+		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Deleting == nil && w.set.Status.Rollout == "" && w.set.Status.Instances.UnderNotice == 0 {
 			return
 		}
 	}
