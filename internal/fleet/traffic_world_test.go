@@ -160,6 +160,7 @@ func (w *world) checkShares(before View, plan Plan) {
 		old = map[resource.Colour]int{before.Set.Status.Colour: 100}
 	}
 	w.checkWeights(old, plan, after)
+	w.checkValidated(before, after)
 	r := plan.Rollout
 	if r == nil || r.Spec.RollbackOf != "" {
 		return
@@ -183,6 +184,25 @@ func (w *world) checkShares(before View, plan Plan) {
 		w.t.Fatalf("step %d of the canary has weights %v", c.Step, plan.Set.Status.Weights)
 	}
 	w.checkParts(before, plan, fresh)
+}
+
+// checkValidated: none comes into service that neither served before nor passed.
+// To go back to what a set ran once is the exception.
+func (w *world) checkValidated(before View, after []resource.Instance) {
+	if r := before.Rollout; r != nil && r.Spec.RollbackOf != "" {
+		return
+	}
+	for i, in := range after {
+		was := before.Instances[i].Status
+		if was.Admission != resource.AdmissionInService && in.Status.Admission == resource.AdmissionInService && !was.Served && unvalidated(in.Status) {
+			w.t.Fatalf("%s gets traffic, never had any, and was not validated", in.Name)
+		}
+	}
+}
+
+func unvalidated(s resource.InstanceStatus) bool {
+	v := s.ValidatedNow()
+	return s.Validate != nil && (v == nil || !v.Passed)
 }
 
 // checkWeights: they are whole, and more is given only to a colour that can serve,
