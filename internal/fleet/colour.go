@@ -113,7 +113,7 @@ func (p *pass) overdue(m *member) bool {
 		return false
 	}
 	due := since.Add(p.DrainTimeout)
-	if p.until(due.Add(confirmLimit)) {
+	if p.until(due.Add(confirmLimit)) && !slices.Contains(p.unconfirmed, m.Name) {
 		p.unconfirmed = append(p.unconfirmed, m.Name)
 	}
 	return p.until(due.Add(drainLimit))

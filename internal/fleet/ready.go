@@ -106,7 +106,7 @@ func (p *pass) explainValidations() {
 	set := &p.Set.Status
 	var why []string
 	for _, m := range p.instances {
-		if m.Status.Goal == resource.GoalRun && m.refused() {
+		if m.Status.Goal == resource.GoalRun && m.Status.Notice == nil && m.refused() {
 			why = append(why, m.Name+": "+m.Status.Validated.Message)
 		}
 	}

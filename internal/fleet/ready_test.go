@@ -207,6 +207,7 @@ func TestValidationOutsideOfARollout(t *testing.T) {
 		{"nothing is asked", nil, nil, "", false, resource.AdmissionInService, false, nil},
 		{"nothing is known", ask, ask, "", false, resource.AdmissionOut, false, ask},
 		{"it passed", ask, ask, "", true, resource.AdmissionInService, false, ask},
+		{"it failed under notice", ask, ask, "no", true, resource.AdmissionOut, false, ask},
 		{"it failed", ask, ask, "GET /selftest answered 500, not 200", true, resource.AdmissionOut, true, ask},
 		{"it is asked from now on", ask, nil, "", false, resource.AdmissionOut, false, ask},
 		{"it failed what is not asked any more", nil, ask, "no", true, resource.AdmissionInService, false, nil},
@@ -219,6 +220,9 @@ func TestValidationOutsideOfARollout(t *testing.T) {
 			in := resource.Instance{Meta: resource.Meta{Name: "web_0"}}
 			in.Status = state(resource.HealthHealthy, resource.AdmissionOut)
 			in.Status.Colour, in.Status.Goal, in.Status.StartedAt, in.Status.Validate = resource.Blue, resource.GoalRun, &started, test.has
+			if strings.Contains(test.name, "under notice") {
+				in.Status.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+			}
 			if test.known {
 				v.Validations = map[string]Validation{"web_0": {StartedAt: started, Error: test.answer}}
 			}

@@ -87,8 +87,9 @@ func instanceOf(i resource.Instance) wire.Instance {
 }
 
 // validateOf is what is left to be asked of an instance before it takes traffic.
+// Who is under notice never will.
 func validateOf(s resource.InstanceStatus) *wire.Validate {
-	if s.Validate == nil || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
+	if s.Validate == nil || s.Notice != nil || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
 		return nil
 	}
 	return &wire.Validate{Path: s.Validate.Path, Expect: s.Validate.Expect, Timeout: s.Validate.Timeout.Std()}
