@@ -25,7 +25,7 @@ func (p *pass) rollingBack() {
 		}
 		return
 	}
-	if p.retire(s.NewColour) || p.outOfTime() {
+	if p.retire(s.NewColour) && !slices.ContainsFunc(p.underNotice(s.NewColour), (*member).draining) || p.outOfTime() {
 		p.endBack()
 	}
 }

@@ -72,13 +72,16 @@ func (p *pass) released(m *member) bool {
 }
 
 // lastServing says whether no other instance could serve what m does: of those that
-// leave as well, none counts. A set that is to have none waits for none.
+// leave as well, none counts, and while colours share the traffic none of another: a
+// canary's part must not grow by a notice. A set that is to have none waits for none.
 func (p *pass) lastServing(m *member) bool {
 	if p.Set.Status.Deleting != nil || p.Set.Spec.Capacity == 0 || !m.serving() {
 		return false
 	}
+	shared := p.Set.Status.Weights[m.Status.Colour] > 0
 	return !slices.ContainsFunc(p.instances, func(o *member) bool {
-		return o.Status.Notice == nil && o.Status.Goal == resource.GoalRun && o.serving()
+		return o.Status.Notice == nil && o.Status.Goal == resource.GoalRun && o.serving() &&
+			(!shared || o.Status.Colour == m.Status.Colour)
 	})
 }
 

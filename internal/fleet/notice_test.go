@@ -233,3 +233,51 @@ func TestShiftTakesThoseUnderNoticeOut(t *testing.T) {
 		}
 	}
 }
+
+// In a canary the new version's share does not grow because the last healthy instance
+// of the old one is under notice.
+func TestLastOfAColourStaysInACanary(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		well    resource.Health // of the other instance of the old colour
+		after   time.Duration
+		started bool
+	}{
+		{"another one serves", resource.HealthHealthy, noticeTime, true},
+		{"none does", resource.HealthUnhealthy, noticeTime, false},
+		{"none does, for too long", resource.HealthUnhealthy, noticeTime + lastLimit, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := inStep(0)
+			told := v.Instances[0]
+			told.Name, told.Status.Notice = "web_2", &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+			v.Instances[0].Status.Health = test.well
+			v.Instances, v.Now = append(v.Instances, told), v.Now.Add(test.after)
+			list := written(v.Instances, Decide(v).Change)
+			if started := list[2].Status.Notice.Started != nil; started != test.started {
+				t.Errorf("it leaves: %v", started)
+			}
+		})
+	}
+}
+
+// The drain of those that had their notice before the rollout went back is part of it.
+func TestWayBackWaitsForDrainsUnderNotice(t *testing.T) {
+	for _, test := range []struct {
+		admission resource.Admission
+		want      resource.RolloutPhase
+	}{
+		{resource.AdmissionDraining, resource.RolloutRollingBack},
+		{resource.AdmissionOut, resource.RolloutRolledBack},
+	} {
+		v := bakingView(health(resource.HealthHealthy), health(resource.HealthHealthy))
+		s := &v.Rollout.Status
+		s.Phase, s.Outcome, s.Shifted.Back = resource.RolloutRollingBack, resource.RolloutRolledBack, true
+		told := &v.Instances[1].Status
+		told.Admission, told.DrainingSince = test.admission, new(v.Now)
+		told.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+		if got := Decide(v).Rollout.Status.Phase; got != test.want {
+			t.Errorf("while it is %s the rollout is %s", test.admission, got)
+		}
+	}
+}

@@ -184,6 +184,7 @@ func (w *world) checkShares(before View, plan Plan) {
 		w.t.Fatalf("step %d of the canary has weights %v", c.Step, plan.Set.Status.Weights)
 	}
 	w.checkParts(before, plan, fresh)
+	w.checkHeld(old, before, plan, after)
 }
 
 // checkValidated: none comes into service that neither served before nor passed.
@@ -197,6 +198,22 @@ func (w *world) checkValidated(before View, after []resource.Instance) {
 		if was.Admission != resource.AdmissionInService && in.Status.Admission == resource.AdmissionInService && !was.Served && unvalidated(in.Status) {
 			w.t.Fatalf("%s gets traffic, never had any, and was not validated", in.Name)
 		}
+	}
+}
+
+// checkHeld: within a step no write makes the new colour's share grow.
+func (w *world) checkHeld(old map[resource.Colour]int, before View, plan Plan, after []resource.Instance) {
+	if before.Rollout == nil {
+		return
+	}
+	was, now := before.Rollout.Status.Canary, plan.Rollout.Status.Canary
+	if was == nil || now == nil || was.Step != now.Step || wanted(plan.Set) == 0 || w.overstayed(plan) {
+		return
+	}
+	fresh := plan.Rollout.Status.NewColour
+	had := sharesBy(old, servesNow, before.Instances)[fresh]
+	if has := sharesBy(plan.Set.Status.Weights, servesNow, after)[fresh]; had > 0 && has > had {
+		w.t.Fatalf("the new colour gets %.0f %% in the middle of a step, not %.0f %%", has, had)
 	}
 }
 

@@ -202,6 +202,8 @@ func (m *member) serving() bool {
 	return m.healthy() && m.Status.Admission == resource.AdmissionInService
 }
 
+func (m *member) draining() bool { return m.Status.Admission == resource.AdmissionDraining }
+
 func (p *pass) admit(m *member, a resource.Admission) {
 	if m.Status.Admission == a {
 		return
