@@ -93,11 +93,11 @@ func (b *Backend) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the backend: %w", err)
 	}
-	return newConn(b, nc), nil
+	return newConn(b, nc.(*net.TCPConn))
 }
 
-// Keep takes back a connection on which a whole answer was read.
-func (b *Backend) Keep(c *Conn) {
+// keep takes back a connection on which a whole answer was read.
+func (b *Backend) keep(c *Conn) {
 	c.idleSince = time.Now()
 	b.mu.Lock()
 	keep := !b.retired && len(b.idle) < maxIdle

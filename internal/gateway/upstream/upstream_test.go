@@ -88,7 +88,7 @@ func TestConnectionsAreReusedWhileTheyAreGood(t *testing.T) {
 	if _, err := other.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.R.Peek(1); err != nil {
+	if err := c.Fill(); err != nil {
 		t.Fatal(err)
 	}
 	c.Keep()
