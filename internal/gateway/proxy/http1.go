@@ -79,7 +79,8 @@ func (h *http1) limitRead(at time.Time) { _ = h.conn.in.TCP.SetReadDeadline(at) 
 // read asks a client that waits for it to send its body.
 func (h *http1) read(p []byte) (int, error) {
 	if h.req.Expect100 && h.answering() {
-		if err := h.send(proceed); err != nil {
+		h.conn.progress()
+		if _, err := h.conn.in.TCP.Write(proceed); err != nil { // others may be in send
 			return 0, err
 		}
 	}
@@ -235,7 +236,7 @@ func (h *http1) sendAll(p, end []byte) error {
 
 func (h *http1) send(p []byte) error {
 	h.conn.progress()
-	_, err := h.conn.in.TCP.Write(p)
+	_, err := h.conn.in.Write(p)
 	return err
 }
 

@@ -15,11 +15,16 @@ type Conn struct {
 
 	raw  syscall.RawConn
 	pool *Pool
-	try  func(fd uintptr) bool // readOnce, bound once
+	// readOnce and sendOnce, bound once:
+	tryRead, trySend func(fd uintptr) bool
 
 	buf  *buffer // nil: nothing has come
 	r, w int     // what is buffered is between them
 	err  error   // of readOnce
+
+	sending []byte
+	sent    int
+	sendErr error
 }
 
 // Init makes c read tcp, which is its own from now on, into buffers from pool.
@@ -29,7 +34,7 @@ func (c *Conn) Init(tcp *net.TCPConn, pool *Pool) error {
 		return err
 	}
 	*c = Conn{TCP: tcp, raw: raw, pool: pool}
-	c.try = c.readOnce
+	c.tryRead, c.trySend = c.readOnce, c.sendOnce
 	return nil
 }
 
@@ -51,7 +56,7 @@ func (c *Conn) Fill() error {
 	if c.buf != nil {
 		c.makeRoom(1)
 	}
-	if err := c.raw.Read(c.try); err != nil {
+	if err := c.raw.Read(c.tryRead); err != nil {
 		return err
 	}
 	return c.err
@@ -63,7 +68,7 @@ func (c *Conn) readOnce(fd uintptr) bool {
 	if lent {
 		c.buf, c.r, c.w = c.pool.get(), 0, 0
 	}
-	n, err := read(int(fd), c.buf.bytes[c.w:])
+	n, err := again(recv, fd, c.buf.bytes[c.w:])
 	if n > 0 {
 		c.w += n
 		c.err = nil
@@ -84,13 +89,40 @@ func (c *Conn) readOnce(fd uintptr) bool {
 	return true
 }
 
-func read(fd int, p []byte) (int, error) {
+// again repeats a call that a signal broke off.
+func again(call func(uintptr, []byte) (int, error), fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := unix.Read(fd, p)
-		if err != unix.EINTR {
+		if n, err := call(fd, p); err != unix.EINTR {
 			return n, err
 		}
 	}
+}
+
+// Write sends all of p. One goroutine may be in it at a time.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.sending, c.sent, c.sendErr = p, 0, nil
+	err := c.raw.Write(c.trySend)
+	c.sending = nil
+	if err == nil {
+		err = c.sendErr
+	}
+	return c.sent, err
+}
+
+// sendOnce sends what can be sent now; false: some is left.
+func (c *Conn) sendOnce(fd uintptr) bool {
+	for c.sent < len(c.sending) {
+		n, err := again(send, fd, c.sending[c.sent:])
+		if err == unix.EAGAIN {
+			return false
+		}
+		if err != nil {
+			c.sendErr = os.NewSyscallError("write", err)
+			return true
+		}
+		c.sent += n
+	}
+	return true
 }
 
 // Read takes what is buffered first. What comes then goes straight to p.

@@ -37,7 +37,7 @@ func newConn(b *Backend, tcp *net.TCPConn) (*Conn, error) {
 
 // Write sends bytes of a request.
 func (c *Conn) Write(p []byte) (int, error) {
-	n, err := c.TCP.Write(p)
+	n, err := c.Conn.Write(p)
 	c.written += int64(n)
 	return n, err
 }

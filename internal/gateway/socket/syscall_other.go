@@ -1,0 +1,15 @@
+//go:build !linux
+
+package socket
+
+import "golang.org/x/sys/unix"
+
+func recv(fd uintptr, p []byte) (int, error) {
+	n, err := unix.Read(int(fd), p)
+	return max(n, 0), err
+}
+
+func send(fd uintptr, p []byte) (int, error) {
+	n, err := unix.Write(int(fd), p)
+	return max(n, 0), err
+}
