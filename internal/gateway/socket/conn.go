@@ -22,6 +22,11 @@ type Conn struct {
 	r, w int     // what is buffered is between them
 	err  error   // of readOnce
 
+	// What Peek uses:
+	tryPeek func(fd uintptr)
+	state   State
+	peeked  [1]byte
+
 	sending []byte
 	sent    int
 	sendErr error

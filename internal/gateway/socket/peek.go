@@ -11,21 +11,22 @@ const (
 	Gone                // it has closed its end, or the connection is broken
 )
 
-// Peek looks what there is to read, without reading it. It may be called by any
-// goroutine, also after the connection was closed.
+// Peek looks what there is to read, without reading it. It may be called while
+// others read, and after the connection was closed, by one goroutine at a time.
 func (c *Conn) Peek() State {
-	state := Gone
-	_ = c.raw.Control(func(fd uintptr) { state = peek(int(fd)) }) // an error: it is closed
-	return state
+	if c.tryPeek == nil {
+		c.tryPeek = c.peekOnce
+	}
+	c.state = Gone
+	_ = c.raw.Control(c.tryPeek) // an error: it is closed
+	return c.state
 }
 
-func peek(fd int) State {
-	var b [1]byte
-	switch n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); {
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return Silent
-	case err == nil && n > 0:
-		return Spoke
+func (c *Conn) peekOnce(fd uintptr) {
+	switch n, err := again(peek, fd, c.peeked[:]); {
+	case err == unix.EAGAIN:
+		c.state = Silent
+	case n > 0:
+		c.state = Spoke
 	}
-	return Gone
 }

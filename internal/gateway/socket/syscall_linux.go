@@ -11,8 +11,12 @@ import (
 // other goroutines for longer than the kernel works for us: the scheduler need not
 // hear of them, which is a twentieth of what a small request costs.
 
-func recv(fd uintptr, p []byte) (int, error) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
+func recv(fd uintptr, p []byte) (int, error) { return recvFrom(fd, p, 0) }
+
+func peek(fd uintptr, p []byte) (int, error) { return recvFrom(fd, p, unix.MSG_PEEK) }
+
+func recvFrom(fd uintptr, p []byte, flags uintptr) (int, error) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags|unix.MSG_DONTWAIT, 0, 0)
 	return result(n, e)
 }
 

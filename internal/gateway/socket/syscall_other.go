@@ -9,6 +9,11 @@ func recv(fd uintptr, p []byte) (int, error) {
 	return max(n, 0), err
 }
 
+func peek(fd uintptr, p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(int(fd), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return max(n, 0), err
+}
+
 func send(fd uintptr, p []byte) (int, error) {
 	n, err := unix.Write(int(fd), p)
 	return max(n, 0), err
