@@ -119,12 +119,12 @@ func Restore(ctx context.Context, data, file string) (err error) {
 			err = errors.Join(err, clear(data), os.Remove(filepath.Join(data, store.LockFile)))
 		}
 	}()
-	if err := makeFolders(data, os.Geteuid() == 0); err != nil {
-		return err
-	}
 	// A crash leaves the mark, and no server starts on half of a backup.
 	if err := os.WriteFile(filepath.Join(data, restoreMark), nil, 0o600); err != nil {
 		return fmt.Errorf("mark the data folder: %w", err)
+	}
+	if err := makeFolders(data, os.Geteuid() == 0); err != nil {
+		return err
 	}
 	root, err := os.OpenRoot(data)
 	if err != nil {

@@ -43,6 +43,9 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if still, err := c.stillWanted(ctx, in); err != nil || !still {
+		return err
+	}
 	spec := Spec{
 		Name: in.Name, Set: in.Status.Set, Colour: in.Status.Colour, Model: in.Status.Model,
 		Placement: in.Status.Placement, StopTimeout: set.StopTimeout,
@@ -61,6 +64,17 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	}
 	c.o.Logger.Warn("an instance could not be started", "instance", in.Name, "reason", why.Reason, "err", err)
 	return c.reportFailure(ctx, in.Name, why)
+}
+
+// stillWanted reports whether an instance that waited for its turn to start is to
+// be started as it was then: what was scaled in meanwhile never is.
+func (c *Compute) stillWanted(ctx context.Context, in resource.Instance) (bool, error) {
+	now, _, err := c.read(ctx, in.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return now.Status.Goal == in.Status.Goal && now.Status.Reimage == in.Status.Reimage &&
+		now.Status.Model.Key() == in.Status.Model.Key(), err
 }
 
 // reportFailure also takes up the start that a launcher recorded before it
@@ -97,14 +111,14 @@ func (c *Compute) book(ctx context.Context, spec *Spec) error {
 		// Essential: an instance that crashed on a full disk must come back.
 		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) (err error) {
 			if spec.Port, err = tx.Book(poolPort, spec.Name, c.o.Ports.First, c.o.Ports.Last, func(n int) bool { return busy[n] }); err != nil {
-				return &StartError{Reason: ReasonNoPort, Err: fmt.Errorf("book a port: %w", err)}
+				return &StartError{Reason: ReasonNoPort, Err: fmt.Errorf("book a port of --port-range: %w", err)}
 			}
 			if !c.root {
 				return nil
 			}
 			foreign := func(n int) bool { return owned[n] != "" && owned[n] != spec.Name }
 			if spec.UID, err = tx.Book(poolUID, spec.Name, c.o.UIDs.First, c.o.UIDs.Last, foreign); err != nil {
-				return &StartError{Reason: ReasonNoUser, Err: fmt.Errorf("book a user id: %w", err)}
+				return &StartError{Reason: ReasonNoUser, Err: fmt.Errorf("book a user id of --uid-range, where data that is retired keeps its own: %w", err)}
 			}
 			return nil
 		})

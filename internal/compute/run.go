@@ -48,9 +48,10 @@ type Compute struct {
 }
 
 // workers bounds how many instances are looked after at once. Stopping one takes
-// up to its stopTimeout, so there are many; starting one takes the machine, so
-// starts are bounded by its processors.
-const workers = 128
+// up to its stopTimeout, an hour at most, and must not keep another set's waiting
+// that crashed: there are as many as a machine may well have instances. Starting
+// one takes the machine, so starts are bounded by its processors.
+const workers = 4096
 
 // New makes a Compute; Run runs it.
 func New(o Options) *Compute {

@@ -357,6 +357,7 @@ func TestReimageAndOtherModel(t *testing.T) {
 	s := newSite(t)
 	name := s.create()
 	first := s.wait(name, "runs", isRunning)
+	s.Until("the program has started", func() bool { return len(s.Starts(name)) == 1 })
 	s.edit(name, func(st *resource.InstanceStatus) { st.Reimage = 1 })
 	second := s.wait(name, "is reimaged", func(st resource.InstanceStatus) bool { return isRunning(st) && st.Reimaged == 1 })
 	s.Until("the new program has started", func() bool { return len(s.Starts(name)) == 2 })

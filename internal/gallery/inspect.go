@@ -46,6 +46,9 @@ func parseManifest(content []byte) (manifest, error) {
 		if len(m.Layers) > 0 || m.Config.Digest != "" {
 			return m, fmt.Errorf("it is both an index and a manifest")
 		}
+		if len(m.Manifests) == 0 {
+			return m, fmt.Errorf("it is an index of nothing")
+		}
 	} else if err := m.checkImage(); err != nil {
 		return m, err
 	}

@@ -208,14 +208,21 @@ func (g *Registry) unlistContent(ctx context.Context, image, digest string) (int
 
 // holds reports whether an index refers to a manifest, directly or below.
 func (g *Registry) holds(index, digest string) bool {
-	if !resource.ValidDigest(index) || index == digest {
+	return index != digest && g.reaches(index, digest, map[string]bool{})
+}
+
+// reaches looks into each index once, however often others refer to it: a few that
+// repeat each other would keep it busy for days.
+func (g *Registry) reaches(index, digest string, seen map[string]bool) bool {
+	if seen[index] || !resource.ValidDigest(index) {
 		return false
 	}
+	seen[index] = true
 	m, _, err := g.content.manifest(index)
 	if err != nil || !m.isIndex() {
 		return false // what cannot be read holds nothing together
 	}
 	return slices.ContainsFunc(m.Manifests, func(d ocispec.Descriptor) bool {
-		return d.Digest.String() == digest || g.holds(d.Digest.String(), digest)
+		return d.Digest.String() == digest || g.reaches(d.Digest.String(), digest, seen)
 	})
 }

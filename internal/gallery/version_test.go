@@ -132,6 +132,7 @@ func TestManifestsThatCannotBeVersions(t *testing.T) {
 		"a negative size":    manifestOf(t, good, with(sized(layer, -1), ocispec.MediaTypeImageLayer)),
 		"a path as digest":   []byte(strings.Replace(string(manifestOf(t, good, with(layer, ocispec.MediaTypeImageLayer))), layer.Digest.String(), "sha256:../../../../etc/passwd", 1)),
 		"manifest and index": []byte(strings.Replace(string(manifestOf(t, good)), `"layers":`, `"manifests":[{"digest":"`+config.Digest.String()+`","size":2}],"layers":`, 1)),
+		"an empty index":     []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`),
 		"deeply nested":      []byte(strings.Repeat(`{"a":`, 20000)),
 		"too large":          []byte(strings.Repeat(" ", maxManifest) + "{}"),
 	} {

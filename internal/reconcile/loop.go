@@ -23,7 +23,7 @@ type Loop struct {
 	// Reconcile makes one key true. A positive again asks to be called again after that time.
 	Reconcile func(ctx context.Context, key string) (again time.Duration, err error)
 
-	Workers    int           // 1 unless set
+	Workers    int           // how many keys at once: 1 unless set
 	Resync     time.Duration // 30 s unless set
 	MinBackoff time.Duration // 100 ms unless set
 	MaxBackoff time.Duration // 30 s unless set
@@ -63,9 +63,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.init()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	for range l.Workers {
-		wg.Go(func() { l.work(ctx) })
-	}
+	wg.Go(func() { l.dispatch(ctx, &wg) })
 	wg.Go(func() { l.resync(ctx) })
 	err := l.watch(ctx)
 	cancel()
@@ -142,23 +140,37 @@ func (l *Loop) resync(ctx context.Context) {
 	}
 }
 
-func (l *Loop) work(ctx context.Context) {
+// dispatch gives each due key a worker of its own, so that many cost nothing while
+// there is nothing to do.
+func (l *Loop) dispatch(ctx context.Context, workers *sync.WaitGroup) {
+	free := make(chan struct{}, l.Workers)
 	for {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		key, tries, ok := l.queue.next(ctx)
 		if !ok {
 			return
 		}
-		again, err := l.Reconcile(ctx, key)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return
-		case err != nil:
-			wait := backoff(tries, l.MinBackoff, l.MaxBackoff)
-			l.Logger.Warn("reconcile", "loop", l.Name, "key", key, "err", err, "again", wait)
-			l.queue.failed(key, wait)
-		default:
-			l.queue.done(key, again)
-		}
+		workers.Go(func() {
+			l.work(ctx, key, tries)
+			<-free
+		})
+	}
+}
+
+func (l *Loop) work(ctx context.Context, key string, tries int) {
+	again, err := l.Reconcile(ctx, key)
+	switch {
+	case err != nil && ctx.Err() != nil:
+	case err != nil:
+		wait := backoff(tries, l.MinBackoff, l.MaxBackoff)
+		l.Logger.Warn("reconcile", "loop", l.Name, "key", key, "err", err, "again", wait)
+		l.queue.failed(key, wait)
+	default:
+		l.queue.done(key, again)
 	}
 }
 

@@ -118,7 +118,6 @@ func (q *queue) next(ctx context.Context) (key string, tries int, ok bool) {
 	for {
 		key, tries, wait := q.take(time.Now())
 		if key != "" {
-			q.signal() // another worker may find another key
 			return key, tries, true
 		}
 		timer := time.NewTimer(wait)

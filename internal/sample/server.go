@@ -78,6 +78,7 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 	if err := srv.Shutdown(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("shut down: %w", err)
 	}
+	fmt.Fprintln(out, "ended in order")
 	return nil
 }
 

@@ -38,10 +38,12 @@ func start(t *testing.T, c Config) *program {
 		in.CloseWithError(err)
 		p.done <- err
 	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // until the program ends
 	_, address, _ := strings.Cut(strings.TrimSpace(line), " at ")
 	p.url = "http://" + address
 	t.Cleanup(p.end)

@@ -82,6 +82,20 @@ func (s *server) instancesOf(set string) []resource.Instance {
 	return instances
 }
 
+// untouched checks that the same processes run as before, and no others.
+func (s *server) untouched(before []resource.Instance) {
+	s.t.Helper()
+	now := s.instances()
+	if len(now) != len(before) {
+		s.t.Errorf("%d instances became %d", len(before), len(now))
+	}
+	for _, old := range before {
+		if i := indexOf(now, old.Name); i < 0 || now[i].Status.PID != old.Status.PID || now[i].Status.Restarts != old.Status.Restarts {
+			s.t.Errorf("%s, process %d, was touched:\n%s", old.Name, old.Status.PID, s.state())
+		}
+	}
+}
+
 // read is one document as what it is.
 func read[S, T any](s *server, kind, name string) resource.Object[S, T] {
 	s.t.Helper()

@@ -15,8 +15,6 @@ import (
 	"github.com/droverhq/drover/internal/sample"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // seeded is random from DROVER_TEST_SEED, or from a seed that is printed.
 func seeded(t *testing.T) *rand.Rand {
 	seed := uint64(time.Now().UnixNano())
@@ -110,9 +108,12 @@ func TestControlAndGatewayKilledTogether(t *testing.T) {
 	s.serving(2)
 	rollout := s.roll("hello:2.0.0")
 	s.reaches(rollout, resource.RolloutBaking)
+	before := s.instances()
 	check(t, syscall.Kill(s.gatewayPID(), syscall.SIGKILL))
 	s.kill()
 	s.start()
 	s.ends(rollout, resource.RolloutSucceeded)
 	s.settled("2.0.0", 2)
+	s.untouched(before)
+	check(t, fetchPlain(s.address("front")))
 }

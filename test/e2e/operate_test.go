@@ -86,6 +86,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	s.answers()
 	s.settled("1.0.0", 2)
 	for i, in := range s.instances() {
+		says(t, s.mustDrover("logs", in.Name), "ended in order")
 		if in.Name != names[i].Name || in.Status.Restarts != 0 {
 			t.Errorf("%s with %d restarts took the place of %s", in.Name, in.Status.Restarts, names[i].Name)
 		}
@@ -134,11 +135,7 @@ func TestCtrlCSaysWhatKeepsRunning(t *testing.T) {
 		s.start()
 	}
 	s.settled("1.0.0", 2)
-	for i, in := range s.instances() {
-		if in.Status.PID != before[i].Status.PID || in.Status.Restarts != 0 {
-			t.Errorf("%s was process %d and is process %d after %d restarts", in.Name, before[i].Status.PID, in.Status.PID, in.Status.Restarts)
-		}
-	}
+	s.untouched(before)
 	if now := s.gatewayPID(); now != gateway {
 		t.Errorf("gateway %d took the place of %d", now, gateway)
 	}

@@ -72,11 +72,7 @@ func TestVersionsThatNeverServe(t *testing.T) {
 		r := s.ends(s.roll(image), resource.RolloutRolledBack)
 		says(t, r.Status.Reason, why...)
 		s.settled("1.0.0", 2)
-		for i, in := range s.instances() {
-			if in.Status.PID != before[i].Status.PID || in.Status.Restarts != 0 {
-				t.Errorf("%s: the old version was touched: %s became %s", image, before[i].Name, in.Name)
-			}
-		}
+		s.untouched(before)
 		for _, traffic := range r.Status.Report.Traffic {
 			if traffic.Version == version(image) {
 				t.Errorf("%s had traffic: %+v", image, traffic)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -119,7 +120,7 @@ func holdInFlight(t *testing.T, address string, ms int) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			resp, err := http.Get("http://" + address + "/?ms=" + itoa(ms))
+			resp, err := http.Get(fmt.Sprintf("http://%s/?ms=%d", address, ms))
 			if err != nil {
 				t.Errorf("a slow request failed: %v", err)
 				return

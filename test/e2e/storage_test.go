@@ -55,11 +55,7 @@ func TestTornTokenAndKeys(t *testing.T) {
 	says(t, s.mustDrover("get", "scalesets", "--server", "https://localhost:"+lastPort(s.url()), "--ca-file", filepath.Join(s.data, "ca.pem"), "--token-file", token), "hello")
 
 	s.settled("1.0.0", 2)
-	for i, in := range s.instances() {
-		if in.Status.PID != before[i].Status.PID {
-			t.Errorf("%s was touched", in.Name)
-		}
-	}
+	s.untouched(before)
 	load.zeroFailed()
 }
 
@@ -166,11 +162,7 @@ func TestSnapshotIsServed(t *testing.T) {
 	}
 	s.keptAndListed(before[2:])
 	s.serving(2)
-	for i, in := range s.instances() {
-		if in.Name != before[i].Name || in.Status.PID != before[i].Status.PID {
-			t.Errorf("%s, process %d, became %s, process %d", before[i].Name, before[i].Status.PID, in.Name, in.Status.PID)
-		}
-	}
+	s.untouched(before)
 	s.mustDrover("scale", "hello", "3")
 	s.serving(3)
 	if in := s.instances(); len(in) != 4 || in[3].Name != "hello_3" {

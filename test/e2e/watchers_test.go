@@ -75,6 +75,9 @@ spec:
 	log := s.watch("logs", "ticker_0", "-f")
 	sets := s.watch("get", "scaleset", "ticker", "--watch", "-o", "json")
 	rollout := s.watch("rollout", "start", "hello", "--image", "hello:2.0.0", "--watch", "-o", "json")
+	s.eventually(20*time.Second, "the rollout has begun", func() (bool, error) {
+		return s.set("hello").Status.Rollout != "", nil
+	})
 	for i := range 3 {
 		seen := strings.Count(log.out.String(), "\n")
 		s.eventually(20*time.Second, "the log goes on", func() (bool, error) {
@@ -84,7 +87,9 @@ spec:
 		s.start()
 		s.mustDrover("scale", "ticker", fmt.Sprint(i%2+1))
 	}
-	check(t, rollout.cmd.Wait())
+	if err := rollout.cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, rollout.errs.String())
+	}
 	var ended resource.Rollout
 	check(t, json.Unmarshal([]byte(rollout.out.String()), &ended))
 	if ended.Status.Phase != resource.RolloutSucceeded || rollout.errs.String() != "" {

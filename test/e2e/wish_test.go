@@ -253,7 +253,7 @@ func capacityOfKeptColour(s ownSet) {
 	s.begin("w:1.0.0")
 	s.ends(s.roll("w:2.0.0"), resource.RolloutSucceeded)
 	for _, n := range []int{3, 1} {
-		s.mustDrover("scale", s.name, itoa(n))
+		s.mustDrover("scale", s.name, fmt.Sprint(n))
 		s.eventually(30*time.Second, "both colours have the capacity", func() (bool, error) {
 			count := map[string]int{}
 			for _, in := range s.members() {

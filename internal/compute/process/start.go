@@ -192,13 +192,15 @@ func (d *Driver) hand(ctx context.Context, pid int, text []byte, planIn, statusO
 }
 
 // kill ends a launcher. It is our child and nobody has waited for it: its pid
-// is nobody else's.
+// is nobody else's. One that a disk keeps from dying stays a zombie when it does,
+// which counts as dead.
 func kill(pid int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
-	_ = retryInterrupted(func() error {
-		_, err := unix.Wait4(pid, nil, 0, nil)
-		return err
-	})
+	for late := time.Now().Add(killTimeout); time.Now().Before(late); time.Sleep(time.Millisecond) {
+		if reaped, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped == pid || err != nil && err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // noteFailure writes into the launcher's record that it couldn't become the

@@ -147,12 +147,17 @@ const killTimeout = 10 * time.Second
 
 // signalUntil signals the tree, once or at every look, until nothing is left or the time is up.
 func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Duration, once bool) (gone bool, err error) {
+	began := time.Now()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	for pause, first := time.Millisecond, true; ; pause, first = min(2*pause, 50*time.Millisecond), false {
-		list, err := t.members()
-		if err != nil || len(list) == 0 {
-			return err == nil, err
+	var list []proc
+	for first := true; ; first = false {
+		// Finding the tree may mean to look at every process of the machine. While
+		// one that was found is there, waiting for it is enough.
+		if !once || !anyAlive(list) {
+			if list, err = t.members(); err != nil || len(list) == 0 {
+				return err == nil, err
+			}
 		}
 		if first || !once {
 			if err := signalAll(list, sig); err != nil {
@@ -164,9 +169,22 @@ func (t tree) signalUntil(ctx context.Context, sig syscall.Signal, limit time.Du
 			return false, context.Cause(ctx)
 		case <-deadline.C:
 			return false, nil
-		case <-time.After(pause):
+		case <-time.After(pauseAfter(time.Since(began))):
 		}
 	}
+}
+
+func anyAlive(list []proc) bool {
+	return slices.ContainsFunc(list, func(p proc) bool {
+		now, err := readProc(p.pid)
+		return err == nil && now.start == p.start && !now.dead
+	})
+}
+
+// pauseAfter spaces the looks at what doesn't end ever more widely: thousands may
+// be waited for at once.
+func pauseAfter(waited time.Duration) time.Duration {
+	return min(max(time.Millisecond, waited/16), time.Second)
 }
 
 func signalAll(list []proc, sig syscall.Signal) error {

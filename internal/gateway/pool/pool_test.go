@@ -165,7 +165,9 @@ func TestDrains(t *testing.T) {
 			p.Release(c[0], true)
 			p.Release(c[1], false)
 		}, State{Draining: true, InFlightAtStart: 2, Ended: resource.DrainDead}, NotCut},
-		{"time is up", 2, func(*Pool, *Member, []*Claim) { time.Sleep(timeout + time.Second) },
+		{"its whole time", 2, func(*Pool, *Member, []*Claim) { time.Sleep(timeout - time.Nanosecond) },
+			State{Draining: true, InFlightAtStart: 2, InFlight: 2}, NotCut},
+		{"time is up", 2, func(*Pool, *Member, []*Claim) { time.Sleep(timeout) },
 			State{Draining: true, InFlightAtStart: 2, InFlight: 2, Ended: resource.DrainTimeout}, CutDrain},
 		{"time is up on a dead one", 2, func(p *Pool, _ *Member, c []*Claim) {
 			p.Release(c[0], true)
