@@ -16,8 +16,8 @@ type body struct {
 	in     *socket.Conn
 	left   int64 // of its Content-Length
 	chunks *h1.Chunked
-	coded  *[copySize]byte // what was read of a chunked one; nil: nothing yet
-	begin  int             // of what is not decoded in coded
+	coded  buffer // what was read of a chunked one
+	begin  int    // of what is not decoded in coded
 	end    int
 	piece  []byte // of coded: decoded, but not taken
 	whole  atomic.Bool
@@ -69,8 +69,8 @@ func unexpected(err error) error {
 }
 
 func (b *body) decode(p []byte) (n int, err error) {
-	if b.coded == nil {
-		b.coded = copyBuffers.Get().(*[copySize]byte)
+	if b.coded.bytes == nil {
+		b.coded.lend()
 		b.begin, b.end = 0, 0
 	}
 	for n < len(p) {
@@ -80,7 +80,7 @@ func (b *body) decode(p []byte) (n int, err error) {
 			continue
 		}
 		var used int
-		b.piece, used, err = b.chunks.Next(b.coded[b.begin:b.end])
+		b.piece, used, err = b.chunks.Next(b.coded.bytes[b.begin:b.end])
 		b.begin += used
 		switch {
 		case err != nil:
@@ -102,9 +102,10 @@ func (b *body) decode(p []byte) (n int, err error) {
 
 // more reads behind what could not be decoded yet.
 func (b *body) more() error {
-	b.end = copy(b.coded[:], b.coded[b.begin:b.end])
+	b.coded.filled(b.end - b.begin)
+	b.end = copy(b.coded.bytes, b.coded.bytes[b.begin:b.end])
 	b.begin = 0
-	n, err := b.in.Read(b.coded[b.end:])
+	n, err := b.in.Read(b.coded.bytes[b.end:])
 	b.end += n
 	if n > 0 {
 		return nil
@@ -114,12 +115,11 @@ func (b *body) more() error {
 
 // stop gives back what the body held. What was read beyond its end is the next request.
 func (b *body) stop() {
-	if b.coded == nil {
+	if b.coded.bytes == nil {
 		return
 	}
 	if b.whole.Load() {
-		b.in.Unread(b.coded[b.begin:b.end])
+		b.in.Unread(b.coded.bytes[b.begin:b.end])
 	}
-	copyBuffers.Put(b.coded)
-	b.coded = nil
+	b.coded.free()
 }

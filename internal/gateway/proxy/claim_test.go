@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
+	"github.com/droverhq/drover/internal/gateway/upstream"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -51,8 +52,9 @@ func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	m := g.add("a", l.Addr().String())
+	m := &pool.Member{Name: "a", Backend: upstream.New(l.Addr().String(), 0, nil)}
 	m.Recover = func() { g.pool.Observe(m, true, true) }
+	g.pool.Add(m, resource.AdmissionInService, true)
 	resp, _, err := do(t, g.client(), "POST", g.url("/"), []byte("x"))
 	if err != nil || resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("got %v, %v", resp, err)

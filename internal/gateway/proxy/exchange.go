@@ -130,7 +130,7 @@ func (x *exchange) run() {
 // affordable says whether the request may be sent again as far as the others go.
 // What cannot have run, and what an instance's end explains, always may.
 func (x *exchange) affordable(o *outcome) bool {
-	if !o.sent || o.unheard || o.died || o.cut != pool.NotCut {
+	if !o.sent || o.died || o.cut != pool.NotCut {
 		return true
 	}
 	return x.front.extra.take(x.front.now(), x.front.counters.Requests())

@@ -26,8 +26,6 @@ type outcome struct {
 	forwarded bool
 	// reused: it was sent on a connection that had been idle.
 	reused bool
-	// unheard: not a byte of it was taken by the machine that the process runs on.
-	unheard bool
 	// stream: an upgraded connection or an event stream, which has no end of its own.
 	stream bool
 	// left: the process ended the stream; it may, as long as it lives.

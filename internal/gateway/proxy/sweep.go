@@ -34,6 +34,7 @@ func (f *Front) sweep() {
 		limits := f.config.Load().Limits
 		head, idle := time.Duration(limits.HeaderTimeout), time.Duration(limits.IdleTimeout)
 		now := f.now()
+		f.extra.note(now, f.counters.Requests())
 		for _, c := range all {
 			c.check(now, head, idle)
 		}

@@ -6,20 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
-const copySize = 32 << 10
-
-var (
-	copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
-	// answerLimits bound the head of an answer and its trailers.
-	answerLimits = h1.Limits{Bytes: 1 << 20, Fields: 2000}
-)
+// answerLimits bound the head of an answer and its trailers.
+var answerLimits = h1.Limits{Bytes: 1 << 20, Fields: 2000}
 
 // talk sends the request on c and passes on the answer. When it returns, nobody
 // uses c any more.

@@ -142,8 +142,8 @@ func (u *upload) wanted() bool {
 // A piece of the body is at bodyAt in a buffer, so that a chunk's size fits before
 // it and a chunk's end behind it.
 const (
-	bodyAt  = len("ffffffff\r\n")
-	bodyMax = copySize - bodyAt - len("\r\n")
+	bodyAt     = len("ffffffff\r\n")
+	bodyBehind = len("\r\n")
 )
 
 func (u *upload) sendPiece(buf []byte, n int) error {
@@ -173,13 +173,14 @@ func (u *upload) sendEnd() bool {
 // copy reads the body to its end and sends it, piece by piece, as it comes. What
 // nobody wants any more is still read, up to a limit.
 func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
+	var buf buffer
+	buf.lend()
+	defer buf.free()
 	var slow stall
 	limit, total, unwanted := int64(u.x.config.Limits.MaxBodyBytes), int64(0), 0
 	for unwanted < lingerBytes {
 		u.extend(&slow)
-		n, err := u.x.client.read(buf[bodyAt : bodyAt+bodyMax])
+		n, err := u.x.client.read(buf.bytes[bodyAt : len(buf.bytes)-bodyBehind])
 		total += int64(n)
 		switch {
 		case limit > 0 && total > limit:
@@ -188,7 +189,8 @@ func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
 		case u.backendErr != nil || u.stopping():
 			unwanted += n
 		case n > 0:
-			u.backendErr = send(buf[:], n)
+			u.backendErr = send(buf.bytes, n)
+			buf.filled(bodyAt + n + bodyBehind)
 		}
 		if errors.Is(err, io.EOF) {
 			return u.backendErr == nil && unwanted == 0
