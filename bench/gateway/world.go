@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -165,7 +164,11 @@ func (w *world) haproxy(listen string, backends []string) ([]string, error) {
 
 // load runs the load generator as a process of its own.
 func (w *world) load(ctx context.Context, address string, l level) (seen, error) {
-	cmd := exec.CommandContext(ctx, w.program, "load", address, strconv.Itoa(connections), strconv.Itoa(l.requests), strconv.Itoa(l.rate))
+	text, err := json.Marshal(l)
+	if err != nil {
+		return seen{}, err
+	}
+	cmd := exec.CommandContext(ctx, w.program, "load", address, string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

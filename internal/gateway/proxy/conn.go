@@ -62,18 +62,33 @@ type conn struct {
 	limit   time.Duration // of the request; 0: none
 	expired bool          // its time is over: what comes all the same is the last
 	closed  bool          // nothing is to come any more
+	parking parking       // while forRequest
 	x       *exchange     // while forAnswer or forStream
 }
 
 // serve answers requests until the connection ends.
 func (c *conn) serve() {
-	defer c.close()
 	defer func() {
 		if p := recover(); p != nil { // one connection is lost, and not all of them
 			c.front.logger.Error("A request was not handled", "panic", p, "stack", string(debug.Stack()))
+			c.close()
 		}
 	}()
-	for c.request() {
+	for {
+		if c.ready() {
+			if c.request() {
+				continue
+			}
+		} else {
+			switch c.park() {
+			case parked:
+				return
+			case toBeParked:
+				continue
+			}
+		}
+		c.close()
+		return
 	}
 }
 
@@ -83,11 +98,12 @@ func (c *conn) close() {
 	c.front.left(c)
 }
 
-// request waits for a request and has it answered. It is false when none can follow.
+// ready waits for the beginning of a request.
+func (c *conn) ready() bool { return len(c.in.Buffered()) > 0 || c.in.Fill() == nil }
+
+// request has a request answered, of which the beginning is there. It is false
+// when none can follow.
 func (c *conn) request() bool {
-	if len(c.in.Buffered()) == 0 && c.in.Fill() != nil {
-		return false
-	}
 	w := works.Get().(*work)
 	more := c.answer(w)
 	w.client.stop()
@@ -135,6 +151,7 @@ func (c *conn) restOfHead(r *h1.Request, l *h1.Limits) (n int, err error) {
 	if c.phase == forRequest {
 		c.phase, c.since = forHead, c.front.now()
 	}
+	c.stay()
 	c.mu.Unlock()
 	for n == 0 && err == nil {
 		if err = c.in.Fill(); err == nil {
@@ -153,6 +170,7 @@ func (c *conn) busy(x *exchange) (last bool) {
 	if c.expired && !c.closed {
 		_ = c.in.TCP.SetReadDeadline(time.Time{})
 	}
+	c.stay()
 	if c.front.over.Load() {
 		x.end(errCut)
 	}
@@ -199,6 +217,9 @@ func (c *conn) linger() {
 func (c *conn) expire() {
 	c.expired = true
 	_ = c.in.TCP.SetReadDeadline(time.Unix(1, 0))
+	if c.parking == parked {
+		c.front.lot.Wake(&c.in)
+	}
 }
 
 // cut ends the request that waits for its answer; and, for good, all waiting for the client.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -44,6 +45,7 @@ type Front struct {
 	today    atomic.Pointer[dateLine]
 	retiring atomic.Bool     // connections end with their next answer
 	over     atomic.Bool     // nothing in flight has time left
+	lot      *socket.Lot     // of idle connections; nil: this system has none
 	living   context.Context // until all is closed
 	die      context.CancelFunc
 
@@ -62,6 +64,10 @@ func Serve(o Options, c *Config) *Front {
 	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger), gate: newGate(), epoch: time.Now()}
 	f.living, f.die = context.WithCancel(context.Background())
 	f.accepting, f.stop = context.WithCancel(context.Background())
+	if lot, err := socket.NewLot(); err == nil { // else each connection keeps its goroutine
+		f.lot = lot
+		f.serving.Go(lot.Run)
+	}
 	f.Configure(c)
 	f.accept.Go(f.acceptAll)
 	return f
@@ -180,6 +186,9 @@ func (f *Front) Finish(linger time.Duration) {
 	f.drain(f.config.Load().DrainTimeout, linger)
 	f.cut(true)
 	f.die()
+	if f.lot != nil {
+		f.lot.Close()
+	}
 	f.serving.Wait()
 }
 

@@ -59,8 +59,11 @@ func (c *conn) check(now, head, idle time.Duration) {
 			c.expire()
 		}
 	case forRequest:
-		if idle > 0 && age > idle {
+		switch {
+		case idle > 0 && age > idle:
 			c.expire()
+		case age > parkAfter && c.parking == notParked && c.front.lot != nil:
+			c.ask()
 		}
 	case forAnswer, forStream:
 		if c.limit > 0 && age > c.limit {

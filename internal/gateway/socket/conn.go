@@ -18,6 +18,8 @@ type Conn struct {
 	// readOnce and sendOnce, bound once:
 	tryRead, trySend func(fd uintptr) bool
 
+	parked bool // once, in a Lot
+
 	buf  *buffer // nil: nothing has come
 	r, w int     // what is buffered is between them
 	err  error   // of readOnce
@@ -189,4 +191,9 @@ func (c *Conn) Release() {
 func (c *Conn) Drop() {
 	c.r = c.w
 	c.Release()
+}
+
+func (c *Conn) descriptor() (fd int, err error) {
+	err = c.raw.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
 }
