@@ -17,7 +17,6 @@ const joined = 4 << 10
 var (
 	crlf      = []byte("\r\n")
 	proceed   = []byte("HTTP/1.1 100 Continue\r\n\r\n")
-	nobody    = &body{} // of a request that was not understood
 	closeText = "Connection: close\r\n"
 )
 
