@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/bench/server"
@@ -134,6 +135,7 @@ func (w *world) startOther(name, program string, args func(listen string) ([]str
 	}
 	cmd := exec.Command(program, list...)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as services are, and Drover's gateway: sessions get equal shares of a processor
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -109,3 +109,34 @@ func TestSlowClients(t *testing.T) {
 		})
 	}
 }
+
+// Streams that are silent hold no large buffer, whichever way they came to be.
+func TestSilentStreams(t *testing.T) {
+	const streams = 300
+	for name, each := range map[string]int{"GET / HTTP/1.1\r\nHost: a\r\n\r\n": 48 << 10, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: thing\r\n\r\n": 56 << 10} {
+		g := newRig(t)
+		g.raw("a", func(_ *raw, c net.Conn) bool {
+			head := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
+			if strings.Contains(name, "thing") {
+				head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: thing\r\n\r\nhello"
+			}
+			_, _ = io.WriteString(c, head)
+			_, _ = io.Copy(io.Discard, c)
+			return false
+		})
+		before := memory()
+		for range streams {
+			c := g.dial()
+			fmt.Fprint(c, name)
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "all are open", func() bool { return g.pool.State(g.members["a"]).InFlight == streams })
+		if got := (memory() - before) / streams; got > each*costOfMemory {
+			t.Errorf("a stream holds %d bytes, more than %d", got, each)
+		} else {
+			t.Logf("a stream holds %d bytes", got)
+		}
+	}
+}

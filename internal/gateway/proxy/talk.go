@@ -188,11 +188,13 @@ func (x *exchange) copyChunks(c *upstream.Conn, o *outcome) ([]h1.Field, error) 
 	}
 }
 
-// await waits for more of the answer. The client gets what there is meanwhile.
+// await waits for more of the answer, without a buffer. The client gets what there
+// is meanwhile.
 func (x *exchange) await(c *upstream.Conn, o *outcome) error {
 	if err := x.passed(x.client.write(nil, false), o); err != nil {
 		return err
 	}
+	c.Release()
 	return c.Fill()
 }
 

@@ -158,15 +158,17 @@ func (s *stream) goodbye() (orderly bool) {
 
 // fromClient returns when the client has finished, or either side is broken.
 func (s *stream) fromClient() {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
+	var buf buffer
+	buf.lend()
+	defer buf.free()
 	from := io.MultiReader(bytes.NewReader(s.early), s.client)
 	for {
-		n, err := from.Read(buf[:])
+		n, err := from.Read(buf.bytes)
 		if n > 0 {
-			if _, werr := s.conn.TCP.Write(buf[:n]); werr != nil {
+			if _, werr := s.conn.TCP.Write(buf.bytes[:n]); werr != nil {
 				return // the other direction finds out why
 			}
+			buf.filled(n)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -193,15 +195,18 @@ func (s *stream) limitBackend(t time.Time, inOrder bool) {
 // fromBackend returns nil when the backend has closed its end, errDrained when a drain
 // ended the stream between two frames, and otherwise what broke.
 func (s *stream) fromBackend() error {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
+	var buf buffer
+	buf.lend()
+	defer buf.free()
 	waited := false
 	for {
-		n, err := s.conn.Read(buf[:])
+		n, err := s.conn.Read(buf.bytes)
 		if n > 0 {
-			if werr := s.toClient(buf[:n]); werr != nil {
+			s.conn.Release() // what came with the head has been taken
+			if werr := s.toClient(buf.bytes[:n]); werr != nil {
 				return werr
 			}
+			buf.filled(n)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
