@@ -24,6 +24,7 @@ func newServer(o cli.UpOptions) (cli.Server, error) {
 	a, err := app.New(app.Options{
 		Listen: o.Listen, Data: o.Data, HostPaths: o.HostPaths,
 		Ports: app.Range{First: o.PortLow, Last: o.PortHigh}, UIDs: app.Range{First: o.UIDLow, Last: o.UIDHigh},
+		IMDSRate: o.IMDSRate, IMDSLinkLocal: o.IMDSLinkLocal,
 		TLSCert: o.TLSCert, TLSKey: o.TLSKey, Version: o.Version, Logger: o.Logger,
 	})
 	return server{a}, err

@@ -54,12 +54,13 @@ func TestActions(t *testing.T) {
 	e.want(200, e.do("POST", "/api/v1/rollouts/hello-1/pause", ownerToken, `{"for":"90m"}`))
 	e.want(200, e.do("POST", "/api/v1/rollouts/hello-1/resume", ownerToken, ""))
 	e.want(200, e.do("POST", "/api/v1/rollouts/hello-1/cancel", ownerToken, "{}"))
-	e.wantCode(resource.CodeInvalidPhase, e.do("POST", "/api/v1/rollouts/hello-1/promote", ownerToken, ""))
-	e.wantCode(resource.CodeNotFound, e.do("POST", "/api/v1/rollouts/hello-2/promote", ownerToken, ""))
+	e.want(200, e.do("POST", "/api/v1/rollouts/hello-1/promote", ownerToken, ""))
+	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/rollouts/hello-1/promote", ownerToken, `{"for":"1s"}`))
+	e.wantCode(resource.CodeForbidden, e.do("POST", "/api/v1/rollouts/hello-1/promote", readerToken, ""))
 	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/rollouts/hello-1/pause", ownerToken, `{"for":"soon"}`))
 	e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/rollouts/hello-1/cancel", ownerToken, `{"for":"1s"}`))
 	e.wantCode(resource.CodeNotFound, e.do("POST", "/api/v1/rollouts/hello-1/explode", ownerToken, ""))
-	if len(e.ports.asks) != 3 || e.ports.asks[0].Action != "pause" || e.ports.asks[0].By != "root" || e.ports.asks[0].For.String() != "1h30m" {
+	if len(e.ports.asks) != 4 || e.ports.asks[3].Action != "promote" || e.ports.asks[0].Action != "pause" || e.ports.asks[0].By != "root" || e.ports.asks[0].For.String() != "1h30m" {
 		t.Errorf("asks: %+v", e.ports.asks)
 	}
 	e.want(200, e.do("POST", "/api/v1/rollouts/hello-1/rollback", ownerToken, ""))

@@ -99,3 +99,26 @@ func TestApplyChecksDocumentsTogether(t *testing.T) {
 		t.Errorf("both are wrong: %+v", p.Errors)
 	}
 }
+
+// A preview listens by the rules of a load balancer, and neither takes the other's address.
+func TestWhereAPreviewMayListen(t *testing.T) {
+	e := newEnv(t)
+	previewed := func(name, listen string) string {
+		return `{"kind":"ScaleSet","name":"` + name + `","spec":{"image":"hello:1.0.0","upgradePolicy":{"blueGreen":{"preview":{"listen":"` + listen + `"}}}}}`
+	}
+	const at = "/spec/upgradePolicy/blueGreen/preview/listen"
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("front", "127.0.0.1:8080")+","+previewed("hello", "127.0.0.1:8081")+"]"))
+	for _, test := range []struct{ path, body, pointer, by string }{
+		{"scalesets/hello", previewed("hello", "127.0.0.1:7400"), at, "Drover's own API"},
+		{"scalesets/hello", previewed("hello", "0.0.0.0:8080"), at, "the load balancer front"},
+		{"scalesets/other", previewed("other", "127.0.0.1:8081"), at, "the preview of the scale set hello"},
+		{"loadbalancers/front", balancer("front", "127.0.0.1:8081"), "/spec/listen", "the preview of the scale set hello"},
+	} {
+		p := e.wantCode(resource.CodeInvalid, e.do("PUT", "/api/v1/"+test.path, ownerToken, test.body))
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != test.pointer || !strings.HasSuffix(p.Errors[0].Detail, "is taken by "+test.by) {
+			t.Errorf("%s: %+v", test.body, p.Errors)
+		}
+	}
+	e.want(200, e.do("PUT", "/api/v1/scalesets/hello", ownerToken, previewed("hello", "127.0.0.1:8081")))
+	e.want(200, e.do("PUT", "/api/v1/scalesets/hello", ownerToken, previewed("hello", "127.0.0.1:0")))
+}

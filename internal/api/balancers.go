@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,28 +29,67 @@ func (b balancers) check(tx *store.Tx, d resource.Document) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken := ""
-	if b.address != "" && collide(lb.Spec.Listen, b.address) {
-		taken = "Drover's own API"
-	}
-	others, err := tx.List(resource.KindLoadBalancer, store.ListOptions{})
-	if err != nil {
+	if err := checkListen(tx, d, "/spec/listen", lb.Spec.Listen, b.address); err != nil {
 		return nil, err
 	}
-	for _, other := range others.Items {
-		var spec struct{ Listen string }
-		// One that a newer Drover wrote and this one cannot read is no reason to refuse all others.
-		if other.Name != lb.Name && json.Unmarshal(other.Spec, &spec) == nil && collide(lb.Spec.Listen, spec.Listen) {
-			taken = "the load balancer " + other.Name
-		}
-	}
-	if taken != "" {
-		return nil, &resource.Error{
-			Code: resource.CodeInvalid, Detail: "LoadBalancer " + lb.Name + " cannot listen there",
-			Fields: []resource.FieldError{{Pointer: "/spec/listen", Detail: lb.Spec.Listen + " is taken by " + taken}},
-		}
-	}
 	return missingBackends(tx, lb)
+}
+
+// previews are the rules of scale sets, and those for where their previews listen.
+type previews struct {
+	Writer
+	address string
+}
+
+func (p previews) check(tx *store.Tx, d resource.Document) ([]string, error) {
+	listen := listenOf(d)
+	if listen == "" {
+		return nil, nil
+	}
+	return nil, checkListen(tx, d, "/spec/upgradePolicy/blueGreen/preview/listen", listen, p.address)
+}
+
+// checkListen refuses an address that the API, or another document, has.
+func checkListen(tx *store.Tx, d resource.Document, pointer, listen, api string) error {
+	taken := ""
+	if api != "" && collide(listen, api) {
+		taken = "Drover's own API"
+	}
+	for _, other := range []struct{ kind, what string }{
+		{resource.KindLoadBalancer, "the load balancer "}, {resource.KindScaleSet, "the preview of the scale set "},
+	} {
+		others, err := tx.List(other.kind, store.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, o := range others.Items {
+			if (o.Kind != d.Kind || o.Name != d.Name) && collide(listen, listenOf(o)) {
+				taken = other.what + o.Name
+			}
+		}
+	}
+	if taken == "" {
+		return nil
+	}
+	return &resource.Error{
+		Code: resource.CodeInvalid, Detail: d.Kind + " " + d.Name + " cannot listen there",
+		Fields: []resource.FieldError{{Pointer: pointer, Detail: listen + " is taken by " + taken}},
+	}
+}
+
+// listenOf is where a load balancer, or a scale set's preview, listens. One that a
+// newer Drover wrote and this one cannot read is no reason to refuse all others.
+func listenOf(d resource.Document) string {
+	var spec struct {
+		Listen        string
+		UpgradePolicy struct {
+			BlueGreen struct{ Preview resource.Preview }
+		}
+	}
+	if json.Unmarshal(d.Spec, &spec) != nil {
+		return ""
+	}
+	return cmp.Or(spec.Listen, spec.UpgradePolicy.BlueGreen.Preview.Listen)
 }
 
 // collide says whether two listening addresses exclude each other.

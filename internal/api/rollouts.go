@@ -185,22 +185,11 @@ func (s *Server) ask(ctx context.Context, action string, in *bodyInput) (*rollou
 			return nil, err
 		}
 	}
-	if action == "promote" {
-		return nil, s.cannotPromote(ctx, in.Name)
-	}
 	r, err := s.Fleet.Ask(ctx, in.Name, ask)
 	if err != nil {
 		return nil, err
 	}
 	return rolloutAnswer(http.StatusOK, r), nil
-}
-
-// cannotPromote: no rollout waits for a promotion, because promotion: Manual is refused.
-func (s *Server) cannotPromote(ctx context.Context, name string) error {
-	if _, err := s.Store.Get(ctx, resource.KindRollout, name); err != nil {
-		return err
-	}
-	return resource.Errorf(resource.CodeInvalidPhase, "rollout %s does not wait for a promotion: promotion: Manual is not yet supported", name)
 }
 
 func (s *Server) rollback(ctx context.Context, in *bodyInput) (*rolloutOutput, error) {

@@ -34,6 +34,8 @@ type App struct {
 
 	store   *store.Store
 	tokens  *identity.Tokens
+	keys    *identity.Keys
+	secrets identity.InstanceSecrets
 	gallery *gallery.Registry
 	gateway *control.Control
 	driver  *process.Driver
@@ -44,6 +46,7 @@ type App struct {
 	listener net.Listener
 	twin     net.Listener // the same port at the other loopback address; nil: it cannot be had
 	url      string
+	endpoint string // of the instances' metadata: http://127.0.0.1:PORT/
 
 	components *group
 	stopping   stack
@@ -146,7 +149,10 @@ func (a *App) openIdentity(ctx context.Context) error {
 	if err := a.tokens.EnsureAdmin(ctx, filepath.Join(a.o.Data, adminTokenFile)); err != nil {
 		return fmt.Errorf("the admin token: %w", err)
 	}
-	return nil
+	a.keys = identity.NewKeys(filepath.Join(a.o.Data, dirKeys), a.log)
+	var err error
+	a.secrets, err = identity.LoadInstanceSecrets(a.keys)
+	return err
 }
 
 const adminTokenFile = "admin.token"
@@ -168,7 +174,7 @@ func (a *App) openGallery(context.Context) error {
 // gateway that runs already holds it, so that no workload can take its port.
 func (a *App) startGateway(ctx context.Context) error {
 	a.gateway = control.New(control.Options{
-		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log,
+		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash,
 		Command: append(slices.Clone(a.o.Command), GatewayCommand, a.o.Data),
 	})
 	var err error
@@ -177,12 +183,15 @@ func (a *App) startGateway(ctx context.Context) error {
 	}
 	a.stopping.push("API listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 	a.listenTwin(ctx)
+	if err := a.serveMetadata(ctx); err != nil {
+		return err
+	}
 	a.stopWork = append(a.stopWork, a.run("gateway control", a.gateway.Run))
 	return nil
 }
 
 func (a *App) startCompute(context.Context) error {
-	d, err := process.New(process.Options{Data: a.o.Data, Images: a.gallery, Logger: a.log})
+	d, err := process.New(process.Options{Data: a.o.Data, Images: a.gallery, Metadata: a.metadataURL, Logger: a.log})
 	if err != nil {
 		return fmt.Errorf("the process driver: %w", err)
 	}

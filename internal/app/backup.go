@@ -1,7 +1,6 @@
 package app
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/droverhq/drover/internal/store"
 )
@@ -30,19 +28,16 @@ func (a *App) backup(ctx context.Context, w io.Writer) error {
 	if err := a.store.BackupTo(ctx, copied); err != nil {
 		return err
 	}
-	t := tar.NewWriter(w)
-	if err := addFile(t, copied, backupDocuments); err != nil {
+	t := newArchive(w)
+	if err := t.addFile(copied, backupDocuments); err != nil {
 		return err
 	}
 	for _, name := range []string{dirKeys, dirRegistry} {
-		if err := addTree(ctx, t, a.o.Data, name); err != nil {
+		if err := t.addTree(ctx, a.o.Data, name); err != nil {
 			return err
 		}
 	}
-	if err := t.Close(); err != nil {
-		return fmt.Errorf("finish the backup: %w", err)
-	}
-	return nil
+	return t.close()
 }
 
 const backupPrefix = "backup-"
@@ -54,51 +49,6 @@ func removeBackups(data string) error {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
 	return err
-}
-
-func addTree(ctx context.Context, t *tar.Writer, data, top string) error {
-	return filepath.WalkDir(filepath.Join(data, top), func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil // deleted while the tree was walked
-		case err != nil:
-			return fmt.Errorf("back up %s: %w", path, err)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case e.IsDir() && e.Name() == "_uploads":
-			return filepath.SkipDir // what is not pushed yet
-		case !e.Type().IsRegular():
-			return nil
-		}
-		name, err := filepath.Rel(data, path)
-		if err != nil {
-			return fmt.Errorf("back up %s: %w", path, err)
-		}
-		return addFile(t, path, filepath.ToSlash(name))
-	})
-}
-
-func addFile(t *tar.Writer, path, name string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("back up %s: %w", path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("back up %s: %w", path, err)
-	}
-	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
-		return fmt.Errorf("back up %s: %w", path, err)
-	}
-	// Files are replaced, never changed in place: this one is as long as it was.
-	if _, err := io.CopyN(t, f, info.Size()); err != nil {
-		return fmt.Errorf("back up %s: %w", path, err)
-	}
-	return nil
 }
 
 // Restore fills an empty data folder from a backup. When it fails, the folder is
@@ -131,7 +81,7 @@ func Restore(ctx context.Context, data, file string) (err error) {
 		return fmt.Errorf("open the data folder: %w", err)
 	}
 	defer root.Close()
-	if err := extract(ctx, root, tar.NewReader(f)); err != nil {
+	if err := extract(ctx, root, f); err != nil {
 		return err
 	}
 	if err := root.Remove(restoreMark); err != nil {
@@ -213,47 +163,6 @@ func clear(data string) error {
 		return err
 	}
 	return os.RemoveAll(filepath.Join(data, restoreMark))
-}
-
-func extract(ctx context.Context, root *os.Root, t *tar.Reader) error {
-	documents := false
-	for {
-		h, err := t.Next()
-		switch {
-		case errors.Is(err, io.EOF) && documents:
-			return syncFolders(root)
-		case errors.Is(err, io.EOF):
-			return errors.New("this is no backup: it has no documents")
-		case err != nil:
-			return fmt.Errorf("read the backup: %w", err)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		}
-		if !backedUp(h) {
-			return fmt.Errorf("this is no backup of Drover: it holds %s", h.Name)
-		}
-		documents = documents || h.Name == backupDocuments
-		if err := extractFile(root, h.Name, t); err != nil {
-			return fmt.Errorf("restore %s: %w", h.Name, err)
-		}
-	}
-}
-
-func backedUp(h *tar.Header) bool {
-	return h.Typeflag == tar.TypeReg && (h.Name == backupDocuments ||
-		strings.HasPrefix(h.Name, dirKeys+"/") || strings.HasPrefix(h.Name, dirRegistry+"/"))
-}
-
-func extractFile(root *os.Root, name string, r io.Reader) error {
-	if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // syncFolders makes the names as lasting as the files.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"archive/tar"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -57,6 +58,35 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(data); err != nil || len(entries) > 0 {
 		t.Errorf("left %v %v", entries, err)
+	}
+}
+
+// A byte that changed anywhere in a backup, or a file that is missing from it, is
+// found before anything is served from it.
+func TestRestoreRefusesADamagedBackup(t *testing.T) {
+	whole, err := os.ReadFile(backupOf(t))
+	must(t, err)
+	var names []string
+	for r := tar.NewReader(bytes.NewReader(whole)); ; {
+		h, err := r.Next()
+		if err != nil {
+			break
+		}
+		names = append(names, h.Name)
+	}
+	for _, name := range names {
+		damaged := bytes.Clone(whole)
+		at := bytes.Index(damaged, append([]byte(name), 0)) + 512
+		damaged[at+20] ^= 1
+		file := filepath.Join(t.TempDir(), "backup.tar")
+		must(t, os.WriteFile(file, damaged, 0o600))
+		data := dataFolder(t)
+		if err := Restore(t.Context(), data, file); err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("%s was damaged: %v", name, err)
+		}
+		if entries, err := os.ReadDir(data); err != nil || len(entries) > 0 {
+			t.Errorf("left %v %v", entries, err)
+		}
 	}
 }
 

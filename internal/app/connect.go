@@ -93,6 +93,16 @@ func (t traffic) Figures(set string) (fleet.Figures, bool) {
 	return fleet.Figures(f), ok
 }
 
+func (t traffic) Validation(instance string) (fleet.Validation, bool) {
+	v, ok := t.Control.Validation(instance)
+	return fleet.Validation(v), ok
+}
+
+func (t traffic) Preview(set string) (fleet.Preview, bool) {
+	p, ok := t.Control.Preview(set)
+	return fleet.Preview(p), ok
+}
+
 // figures are the gateway's counters for the API.
 type figures struct{ gateway *control.Control }
 

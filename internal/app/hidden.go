@@ -42,6 +42,7 @@ func runGateway(version string, args []string) int {
 	tuneGateway()
 	err := gateway.Run(ctx, gateway.Options{
 		RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
+		Metadata: metadataServers(args[0], log),
 	})
 	if err != nil {
 		log.Error("the gateway ends", "error", err)

@@ -29,8 +29,7 @@ func (a *App) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this machine's names: %w", err)
 	}
-	keys := identity.NewKeys(filepath.Join(a.o.Data, dirKeys), a.log)
-	authority, err := identity.LoadOrCreateAuthority(keys, hosts, a.log)
+	authority, err := identity.LoadOrCreateAuthority(a.keys, hosts, a.log)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate authority: %w", err)
 	}

@@ -21,6 +21,10 @@ type Options struct {
 	// TLSCert and TLSKey name PEM files; without them a listener beyond loopback
 	// gets a certificate of a CA made on the first start.
 	TLSCert, TLSKey string
+	// IMDSRate is how many metadata requests an instance may send in a second. Default 50.
+	IMDSRate float64
+	// IMDSLinkLocal serves the metadata at 169.254.169.254, too: as root, on Linux.
+	IMDSLinkLocal bool
 	// HostPaths are folders below which documents may name files.
 	HostPaths []string
 	// Command is the program, with arguments, that serves the hidden sub-commands
@@ -43,6 +47,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:7400"
+	}
+	if o.IMDSRate == 0 {
+		o.IMDSRate = 50
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

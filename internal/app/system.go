@@ -64,7 +64,7 @@ func (a *App) stopAll(ctx context.Context) error {
 		errs = append(errs, a.stopWork[i](ctx))
 	}
 	if a.gateway != nil {
-		errs = append(errs, a.gateway.Stop(ctx))
+		errs = append(errs, a.gateway.Stop(ctx), dropLinkLocal(a.o.Data))
 	}
 	if a.driver != nil {
 		_, err := compute.StopAll(ctx, a.driver)
@@ -125,6 +125,9 @@ func Down(ctx context.Context, o Options) (stopped Running, err error) {
 	stopped.Gateway = control.Runs(o.Data)
 	if err := control.StopGateway(ctx, o.Data); err != nil {
 		return stopped, fmt.Errorf("stop the gateway: %w", err)
+	}
+	if err := dropLinkLocal(o.Data); err != nil {
+		return stopped, err
 	}
 	if _, err := compute.StopAll(ctx, d); err != nil {
 		return stopped, fmt.Errorf("stop the instances: %w", err)

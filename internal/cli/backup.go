@@ -110,7 +110,7 @@ up what the backup describes; the data disks of instances are not in a backup.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data := c.dataDir()
-			if err := c.local.Restore(cmd.Context(), data, args[0]); err != nil {
+			if err := c.restore(cmd.Context(), data, args[0]); err != nil {
 				return fmt.Errorf("restore %s into %s: %w", args[0], data, err)
 			}
 			return c.tell(restored{data}, "Restored into %s. Start it with `drover up --data %s`.", data, data)
@@ -118,4 +118,13 @@ up what the backup describes; the data disks of instances are not in a backup.`,
 	}
 	cmd.Flags().StringVar(&c.conn.data, "data", "", "data `folder` to fill (DROVER_DATA; else "+client.DefaultData()+")")
 	return c.formats(cmd)
+}
+
+// restore reads the whole archive first: one that was cut off between two of its
+// files would look complete, and what it lacks be missed much later.
+func (c *cli) restore(ctx context.Context, data, file string) error {
+	if err := verifyTar(ctx, file); err != nil {
+		return fmt.Errorf("the backup is not whole: %w", err)
+	}
+	return c.local.Restore(ctx, data, file)
 }

@@ -67,7 +67,15 @@ func instanceCells(now time.Time, i resource.Instance) []string {
 	if s.PID > 0 {
 		pid = strconv.Itoa(s.PID)
 	}
-	return []string{i.Name, s.Set, string(s.Colour), s.Version, string(s.Health), string(s.Admission), s.Address, pid, strconv.Itoa(s.Restarts), age(now, i.Created)}
+	return []string{i.Name, s.Set, string(s.Colour), s.Version, string(s.Health), admissionText(s), s.Address, pid, strconv.Itoa(s.Restarts), age(now, i.Created)}
+}
+
+// admissionText also says that the instance was told that it is to be deleted.
+func admissionText(s resource.InstanceStatus) string {
+	if s.Notice == nil || s.Goal == resource.GoalDelete {
+		return string(s.Admission)
+	}
+	return string(s.Admission) + " (under notice)"
 }
 
 func rolloutCells(now time.Time, r resource.Rollout) []string {

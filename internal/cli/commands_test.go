@@ -57,6 +57,9 @@ func TestLogs(t *testing.T) {
 	if got := w.run("logs", "hello_0", "--tail", "7"); got.code != 0 || got.out != "tail 7\n" {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
 	}
+	if got := w.run("logs", "hello_0", "--tail", "-7"); got.code != 2 || got.out != "" || !strings.Contains(got.err, "--tail -7") {
+		t.Errorf("exit %d: %s%s", got.code, got.out, got.err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int)

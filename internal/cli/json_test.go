@@ -61,6 +61,7 @@ func TestJSONResults(t *testing.T) {
 		{"rollout history hello", 0, `[{"kind":"Rollout","name":"hello-1",`},
 		{"rollout pause hello-1 --for 1h", 0, `"ask":{"action":"pause","for":"1h"`},
 		{"rollout resume hello-1", 0, `"ask":{"action":"resume"`},
+		{"rollout promote hello-1", 0, `"ask":{"action":"promote"`},
 		{"rollout cancel hello-1", 0, `"ask":{"action":"cancel"`},
 		{"rollout rollback hello-1", 0, `"phase":"RollingBack"`},
 		{"image push hello:1.0.0 " + program + " --entrypoint ./server", 0, `{"image":"hello:1.0.0","digest":"sha256:`},

@@ -10,6 +10,9 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
+// allLines is what --tail is unless told.
+const allLines = -1
+
 func (c *cli) logsCommand() *cobra.Command {
 	var follow bool
 	var tail int
@@ -23,6 +26,9 @@ meanwhile, the log goes on where it broke off; standard error says so.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeNames(resource.KindInstance),
 		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			if tail < allLines {
+				return usagef("--tail %d: want a number of lines", tail)
+			}
 			o := client.LogOptions{
 				Follow: follow, Tail: tail, Interrupted: interrupted(c.Stderr),
 				Missing: func(err error) { fmt.Fprintf(c.Stderr, "drover: %s\n", oneLine(err.Error())) },
@@ -31,6 +37,6 @@ meanwhile, the log goes on where it broke off; standard error says so.`,
 		}),
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written until Ctrl-C")
-	cmd.Flags().IntVar(&tail, "tail", -1, "only the last `N` lines (all unless told)")
+	cmd.Flags().IntVar(&tail, "tail", allLines, "only the last `N` lines (all unless told)")
 	return c.connects(cmd)
 }

@@ -17,6 +17,7 @@ func (c *cli) rolloutCommand() *cobra.Command {
   drover rollout status hello
   drover rollout rollback hello --watch`,
 		c.rolloutStartCommand(), c.rolloutStatusCommand(), c.rolloutPauseCommand(), c.rolloutResumeCommand(),
+		c.rolloutPromoteCommand(),
 		c.rolloutCancelCommand(), c.rolloutRollbackCommand(), c.rolloutHistoryCommand())
 	cmd.Long = `Move a scale set to another version, and steer that. Where a command takes SET|ROLLOUT,
 a set means its running rollout, or its last one. With -o json the result is the rollout's
@@ -50,7 +51,7 @@ model already.`,
 			if ro.Name == "" {
 				return c.tell(nil, "scaleset/%s runs that already: nothing to roll out", args[0])
 			}
-			return c.begun(ctx, cl, ro, watch, resource.RolloutSucceeded)
+			return c.begun(ctx, cl, ro, "started", watch, resource.RolloutSucceeded)
 		}),
 	}
 	cmd.Flags().StringVar(&r.Image, "image", "", "`image` to go to, NAME:M.m.p or NAME@sha256:…")
@@ -80,11 +81,10 @@ what was asked for happened: a running one ended RolledBack, a new one Succeeded
 			if err != nil {
 				return err
 			}
-			want := resource.RolloutSucceeded
-			if ro.Name == name {
-				want = resource.RolloutRolledBack // the rollout itself is what goes back
+			if ro.Name == name { // the rollout itself is what goes back
+				return c.begun(ctx, cl, ro, "is going back", watch, resource.RolloutRolledBack)
 			}
-			return c.begun(ctx, cl, ro, watch, want)
+			return c.begun(ctx, cl, ro, "started", watch, resource.RolloutSucceeded)
 		}),
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
@@ -92,11 +92,7 @@ what was asked for happened: a running one ended RolledBack, a new one Succeeded
 }
 
 // begun says which rollout runs now and, if asked to, waits for its end.
-func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout, watch bool, want resource.RolloutPhase) error {
-	verb := "started"
-	if want == resource.RolloutRolledBack {
-		verb = "is going back"
-	}
+func (c *cli) begun(ctx context.Context, cl *client.Client, ro resource.Rollout, verb string, watch bool, want resource.RolloutPhase) error {
 	for _, w := range ro.Status.Warnings {
 		fmt.Fprintf(c.notes(), "warning: %s\n", oneLine(w))
 	}
@@ -160,6 +156,34 @@ func (c *cli) rolloutResumeCommand() *cobra.Command {
 		func(ctx context.Context, cl *client.Client, name string) (resource.Rollout, error) {
 			return cl.Resume(ctx, name)
 		})
+}
+
+func (c *cli) rolloutPromoteCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "promote SET|ROLLOUT",
+		Short: "Let a rollout that waits for it move the traffic",
+		Long: `Let a rollout of a set with promotion: Manual move the traffic. It waits for that in
+Paused, with its new instances ready, for 24 hours at most; then it goes back and ends
+Cancelled. With --watch the command waits for the end and exits 1 unless the rollout
+Succeeded.`,
+		Example:           "  drover rollout promote hello --watch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: c.completeRollouts,
+		RunE: c.run(func(ctx context.Context, cl *client.Client, args []string) error {
+			name, err := findRollout(ctx, cl, args[0], lastOfAll)
+			if err != nil {
+				return err
+			}
+			ro, err := cl.Promote(ctx, name)
+			if err != nil {
+				return err
+			}
+			return c.begun(ctx, cl, ro, "is promoted", watch, resource.RolloutSucceeded)
+		}),
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the progress and wait for the end")
+	return cmd
 }
 
 func (c *cli) rolloutCancelCommand() *cobra.Command {

@@ -147,6 +147,7 @@ func TestRolloutActions(t *testing.T) {
 		{[]string{"pause", "hello-1", "--for", "PT1H"}, resource.Ask{Action: "pause", For: resource.Duration(time.Hour)}},
 		{[]string{"pause", "hello-1"}, resource.Ask{Action: "pause"}},
 		{[]string{"resume", "hello-1"}, resource.Ask{Action: "resume"}},
+		{[]string{"promote", "hello-1"}, resource.Ask{Action: "promote"}},
 		{[]string{"cancel", "hello-1"}, resource.Ask{Action: "cancel"}},
 	} {
 		got := w.run(append([]string{"rollout"}, tt.args...)...)

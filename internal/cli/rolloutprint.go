@@ -17,6 +17,18 @@ func printRollout(w io.Writer, ro resource.Rollout, now time.Time) error {
 	if st.Phase == resource.RolloutPaused && st.PausedUntil != nil {
 		fmt.Fprintf(w, "paused until %s, then it goes back\n", st.PausedUntil.Local().Format(time.DateTime))
 	}
+	if st.AwaitsPromotion {
+		fmt.Fprintf(w, "waits for `drover rollout promote %s`\n", ro.Spec.Set)
+	}
+	if len(st.Weights) > 1 {
+		fmt.Fprintf(w, "traffic: %s\n", weightsText(st.Weights))
+	}
+	if st.Preview != "" {
+		fmt.Fprintf(w, "the new version can be seen at http://%s\n", st.Preview)
+	}
+	for _, warning := range st.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", oneLine(warning))
+	}
 	if err := printSteps(w, st.Report.Steps, now); err != nil {
 		return err
 	}

@@ -83,8 +83,11 @@ func (v rolloutView) phaseText() string {
 	if st.Reason != "" {
 		text += ": " + oneLine(st.Reason)
 	}
-	if len(st.Weights) > 0 {
+	if len(st.Weights) > 1 { // else all of it is one version's, which is seen anyway
 		text += " · traffic " + weightsText(st.Weights)
+	}
+	if st.Preview != "" {
+		text += " · preview http://" + st.Preview
 	}
 	return text
 }

@@ -168,12 +168,28 @@ func TestRestore(t *testing.T) {
 	w := newWorld(t)
 	var got [2]string
 	w.local.Restore = func(_ context.Context, data, file string) error { got = [2]string{data, file}; return nil }
-	r := w.run("restore", "/b.tar", "--data", "/srv/new")
-	if r.code != 0 || got != [2]string{"/srv/new", "/b.tar"} || !strings.Contains(r.out, "drover up --data /srv/new") {
+	whole := tarOf(t, "everything")
+	file := filepath.Join(w.data, "b.tar")
+	write := func(content []byte) {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(whole)
+	r := w.run("restore", file, "--data", "/srv/new")
+	if r.code != 0 || got != [2]string{"/srv/new", file} || !strings.Contains(r.out, "drover up --data /srv/new") {
 		t.Errorf("exit %d, %v: %s%s", r.code, got, r.out, r.err)
 	}
 	w.local.Restore = func(context.Context, string, string) error { return errors.New("not empty") }
-	if r := w.run("restore", "/b.tar"); r.code != 1 || r.err != "drover: restore /b.tar into "+w.data+": not empty\n" {
+	if r := w.run("restore", file); r.code != 1 || r.err != "drover: restore "+file+" into "+w.data+": not empty\n" {
 		t.Errorf("exit %d: %s", r.code, r.err)
+	}
+	// Cut off anywhere, also behind a file: nothing is restored.
+	w.local.Restore = func(context.Context, string, string) error { t.Error("it was restored"); return nil }
+	for _, length := range []int{0, 100, 512, 700, 1024, 1536} {
+		write(whole[:length])
+		if r := w.run("restore", file); r.code != 1 || !strings.Contains(r.err, "not whole") {
+			t.Errorf("%d bytes of %d: exit %d: %s", length, len(whole), r.code, r.err)
+		}
 	}
 }

@@ -25,6 +25,8 @@ type UpOptions struct {
 	UIDLow, UIDHigh   int
 	TLSCert, TLSKey   string
 	HostPaths         []string
+	IMDSRate          float64
+	IMDSLinkLocal     bool
 	Version           string
 	Logger            *slog.Logger
 }
@@ -80,6 +82,8 @@ control process: instances and the gateway go on and are taken over by the next 
 	f.Var(&uids, "uid-range", "user ids that instances run under (as root)")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "`file` with the API's certificate chain")
 	f.StringVar(&o.TLSKey, "tls-key", "", "`file` with its key")
+	f.Float64Var(&o.IMDSRate, "imds-rate", 50, "metadata `requests` that an instance may send in a second")
+	f.BoolVar(&o.IMDSLinkLocal, "imds-link-local", false, "serve the instances' metadata at 169.254.169.254, too (as root, on Linux)")
 	f.StringVar(&logFormat, "log-format", logFormat, "`text` or json")
 	f.StringArrayVar(&o.HostPaths, "host-path", nil, "`folder` below which documents may name files (repeatable)")
 	return cmd
@@ -94,6 +98,9 @@ func (o *UpOptions) check() error {
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return usagef("--tls-cert and --tls-key belong together")
+	}
+	if o.IMDSRate <= 0 {
+		return usagef("--imds-rate %v: want a number above 0", o.IMDSRate)
 	}
 	for i, path := range o.HostPaths {
 		abs, err := filepath.Abs(path)

@@ -35,6 +35,11 @@ func (c *Client) Resume(ctx context.Context, rollout string) (resource.Rollout, 
 	return c.rollout(ctx, []string{"rollouts", rollout, "resume"}, nil)
 }
 
+// Promote lets a rollout that waits for it move the traffic.
+func (c *Client) Promote(ctx context.Context, rollout string) (resource.Rollout, error) {
+	return c.rollout(ctx, []string{"rollouts", rollout, "promote"}, nil)
+}
+
 // Cancel puts a running rollout back without remembering its model as bad.
 func (c *Client) Cancel(ctx context.Context, rollout string) (resource.Rollout, error) {
 	return c.rollout(ctx, []string{"rollouts", rollout, "cancel"}, nil)

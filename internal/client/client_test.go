@@ -141,8 +141,12 @@ func TestWaitsForAServerThatIsStarting(t *testing.T) {
 		_, err := c.Get(t.Context(), "ScaleSet", "hello")
 		got <- err
 	}()
-	// Whenever the server comes, before the first try or between two, it is found.
-	writeFile(t, token, adminToken)
+	// Whenever the server comes, before the first try or between two, it is found. It
+	// writes its token to another name first.
+	writeFile(t, token+".new", adminToken)
+	if err := os.Rename(token+".new", token); err != nil {
+		t.Fatal(err)
+	}
 	serveSocket(t, data, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, hello(1)) }))
 	if err := <-got; err != nil {
 		t.Fatal(err)

@@ -173,6 +173,15 @@ func (c *Compute) reportDropped(ctx context.Context, m resource.Model, dropped r
 	return nil
 }
 
+// BookPort keeps a port from instances, for something of Drover's own. Its holder's
+// name is none that an instance can have.
+func BookPort(tx *store.Tx, holder string, port int) error {
+	return tx.BookExact(poolPort, holder, port)
+}
+
+// BookedPorts says who holds which port.
+func BookedPorts(tx *store.Tx) (map[int]string, error) { return tx.Booked(poolPort) }
+
 func (c *Compute) rebook(ctx context.Context, spec *Spec) error {
 	_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error { return rebook(tx, spec) })
 	return err

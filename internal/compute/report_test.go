@@ -11,14 +11,17 @@ import (
 
 // Every field of the status has one writer: what is not fleet's, report copies.
 func TestReportCopiesAllThatIsComputes(t *testing.T) {
-	fleets := []string{"Set", "Colour", "Model", "Version", "Admission", "Placement", "Goal", "Discard", "Reimage", "DrainingSince"}
+	fleets := []string{"Set", "Colour", "Model", "Version", "Admission", "Placement", "Goal", "Discard", "Reimage", "DrainingSince",
+		"Served", "Notice", "Validate", "Validated"}
 	now, code := time.Now(), 1
 	found := resource.InstanceStatus{
 		Set: "web", Colour: resource.Green, Version: "1.0.0", Model: resource.Model{Version: "1.0.0"},
 		Health: resource.HealthHealthy, Admission: resource.AdmissionInService, Address: "127.0.0.1:1",
 		Placement: resource.Placement{Node: "n"}, PID: 1, StartedAt: &now, Restarts: 1, LastExit: &resource.Exit{Code: &code},
 		Conditions: []resource.Condition{{Type: "c"}}, Goal: resource.GoalDelete, Phase: resource.InstanceRunning,
-		HasData: true, Discard: true, Reimage: 1, DrainingSince: &now, Reimaged: 1, NextStart: &now, Crashes: 1, GraceSince: &now, HealthySince: &now,
+		HasData: true, Discard: true, Reimage: 1, DrainingSince: &now,
+		Served: true, Notice: &resource.Notice{EventID: "e"}, Validate: &resource.Validation{Path: "/"}, Validated: &resource.Validated{At: now},
+		Reimaged: 1, NextStart: &now, Crashes: 1, GraceSince: &now, HealthySince: &now,
 	}
 	var to resource.InstanceStatus
 	report(&to, found)

@@ -175,13 +175,22 @@ func Delete(tx *store.Tx, name string, revision int64) error {
 // does not want back. Its set, if there still is one, decides about all others.
 func Remove(tx *store.Tx, name string) error {
 	err := store.Edit(tx, resource.KindInstance, name, func(in *resource.Instance) error {
+		set, err := stored(tx, in.Status.Set)
 		switch {
+		case err != nil:
+			return err
 		case resource.FindCondition(in.Status.Conditions, resource.ConditionRecovered) == nil:
 			return resource.Errorf(resource.CodeInvalid, "instance %s cannot be deleted by itself: its set decides how many there are; scale that", name)
 		case in.Status.Admission != resource.AdmissionOut:
 			return resource.Errorf(resource.CodeConflict, "instance %s still takes traffic; it is taken out once the instances of its set are healthy", name)
 		}
-		in.Status.Goal = resource.GoalDelete
+		switch {
+		case in.Status.Notice != nil: // it goes when that is over
+		case set != nil && owesNotice(set.Spec, in.Status):
+			in.Status.Notice = newNotice(set.Spec, *in, tx.Now())
+		default:
+			in.Status.Goal = resource.GoalDelete
+		}
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -252,8 +261,7 @@ func goBackFrom(tx *store.Tx, old resource.Rollout) (resource.Rollout, error) {
 	if err := mayGoBack(*set, old); err != nil {
 		return old, err
 	}
-	r := newRollout(set, old.Status.FromModel, tx.Now())
-	r.Spec.RollbackOf = old.Name
+	r := newRollback(set, old, tx.Now())
 	if _, err := store.PutAs(tx, *set); err != nil {
 		return old, fmt.Errorf("write scale set %s: %w", set.Name, err)
 	}

@@ -12,6 +12,7 @@ const (
 	askResume   = "resume"
 	askCancel   = "cancel"
 	askRollback = "rollback"
+	askPromote  = "promote"
 )
 
 // defaultPause is how long a pause lasts at most when nobody says.
@@ -35,6 +36,8 @@ func (p *pass) answerAsk() bool {
 		p.pause(ask.For.Std())
 	case askResume:
 		p.resume()
+	case askPromote:
+		p.promote(ask.By)
 	case askCancel:
 		p.goBack(resource.RolloutCancelled, false, "cancelled by "+ask.By)
 	case askRollback:
@@ -60,6 +63,10 @@ func mayAsk(r resource.Rollout, action string) error {
 		return phaseError(r, action, "the new version has passed its bake; use `rollout rollback`")
 	case s.Phase == resource.RolloutFinishing:
 		return phaseError(r, action, "it is finishing")
+	case action == askPromote && !s.AwaitsPromotion:
+		return phaseError(r, action, "it does not wait for a promotion")
+	case action == askResume && s.AwaitsPromotion:
+		return phaseError(r, action, "it waits for a promotion; use `rollout promote`")
 	case action == askResume && s.Phase != resource.RolloutPaused:
 		return phaseError(r, action, "it is not paused")
 	}
@@ -77,22 +84,32 @@ func (p *pass) pause(most time.Duration) {
 		most = defaultPause
 	}
 	until := p.Now.Add(most)
-	s.PausedUntil = &until
 	if s.Phase == resource.RolloutPaused {
+		if !s.AwaitsPromotion || until.Before(*s.PausedUntil) { // a promotion is not waited for any longer
+			s.PausedUntil = &until
+		}
 		return
 	}
+	s.PausedUntil = &until
 	s.PausedFrom, s.PausedAfter = s.Phase, resource.Duration(p.Now.Sub(s.PhaseSince))
 	p.enter(resource.RolloutPaused, "paused in "+string(s.PausedFrom))
 }
 
 func (p *pass) resume() {
 	s := &p.Rollout.Status
-	p.enter(s.PausedFrom, "resumed")
-	s.PhaseSince = p.Now.Add(-s.PausedAfter.Std())
+	detail := "resumed"
 	if s.PausedFrom == resource.RolloutShifting {
 		s.Shifted.At = p.Now
 	}
-	s.PausedFrom, s.PausedAfter, s.PausedUntil = "", 0, nil
+	if c := s.Canary; c != nil {
+		detail += ": " + p.canaryText()
+		if c.Since != nil {
+			s.Canary = &resource.CanaryRun{Step: c.Step, Since: new(c.Since.Add(p.Now.Sub(s.PhaseSince)))}
+		}
+	}
+	p.enter(s.PausedFrom, detail)
+	s.PhaseSince = p.Now.Add(-s.PausedAfter.Std())
+	s.Unpause()
 }
 
 // paused goes on watching what the phase it holds watches, and goes back when
@@ -100,7 +117,11 @@ func (p *pass) resume() {
 func (p *pass) paused() {
 	s := &p.Rollout.Status
 	if s.PausedUntil == nil || p.until(*s.PausedUntil) {
-		p.goBack(resource.RolloutCancelled, false, "paused and not resumed in time")
+		why := "paused and not resumed in time"
+		if s.AwaitsPromotion {
+			why = "not promoted in time"
+		}
+		p.goBack(resource.RolloutCancelled, false, why)
 		return
 	}
 	switch s.PausedFrom {
@@ -108,6 +129,8 @@ func (p *pass) paused() {
 		p.pending()
 	case resource.RolloutStarting:
 		p.starting()
+	case resource.RolloutValidating:
+		p.validating()
 	case resource.RolloutShifting:
 		p.shifting()
 	case resource.RolloutBaking:

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ func (p *pass) blueGreen() {
 		p.pending()
 	case resource.RolloutStarting:
 		p.starting()
+	case resource.RolloutValidating:
+		p.validating()
 	case resource.RolloutShifting:
 		p.shifting()
 	case resource.RolloutBaking:
@@ -58,7 +61,12 @@ func (p *pass) pending() {
 		p.enter(resource.RolloutStarting, "the kept colour takes over")
 		return
 	}
-	if p.retire(s.NewColour) {
+	gone := p.retire(s.NewColour)
+	// Who goes back can't wait for notices: its instances are new ones in any case.
+	if p.Rollout.Spec.RollbackOf == "" && p.awaitNotices(s.NewColour) {
+		return
+	}
+	if gone {
 		p.Set.Status.Previous = nil
 		p.enter(resource.RolloutStarting, fmt.Sprintf("%d new instances", p.Set.Spec.Capacity))
 		return
@@ -70,7 +78,7 @@ func (p *pass) pending() {
 
 // outOfTime says that a colour that drains and leaves in this phase took too long.
 func (p *pass) outOfTime() bool {
-	return p.until(p.Rollout.Status.PhaseSince.Add(p.DrainTimeout + retireLimit))
+	return p.until(p.leavingSince(p.Rollout.Status.NewColour).Add(p.DrainTimeout + retireLimit))
 }
 
 // reuses says whether this rollback can go back to the kept colour at once.
@@ -81,20 +89,32 @@ func (p *pass) reuses() bool {
 		allHealthy(p.colour(prev.Colour), p.Set.Spec.Capacity)
 }
 
+// bringUp sees to the new colour before it has traffic; false: it has failed, or the
+// rollout is held.
+func (p *pass) bringUp() (fresh []*member, ok bool) {
+	p.keepServing()
+	fresh = p.populateNew()
+	if why := p.unready(fresh); why != "" {
+		p.fail(why)
+		return nil, false
+	}
+	return fresh, p.Rollout.Status.Phase != resource.RolloutPaused
+}
+
 // starting brings the new colour up. Nothing that serves is touched.
 func (p *pass) starting() {
 	s := &p.Rollout.Status
-	p.keepServing()
-	fresh := p.populateNew()
-	if bad := firstUnhealthy(fresh); bad != nil {
-		p.fail(p.complaint(bad))
-		return
-	}
-	if s.Phase == resource.RolloutPaused {
+	fresh, ok := p.bringUp()
+	if !ok {
 		return
 	}
 	if allHealthy(fresh, p.Set.Spec.Capacity) {
-		p.shift(fresh, p.oldMembers(), resource.RolloutShifting, "all new instances are healthy")
+		if v := s.Policy.Validate; v != nil {
+			p.enter(resource.RolloutValidating, fmt.Sprintf("GET %s on each new instance", v.Path))
+			p.again(drainPoll)
+			return
+		}
+		p.ready(fresh)
 		return
 	}
 	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
@@ -112,38 +132,64 @@ func (p *pass) shift(to, from []*member, phase resource.RolloutPhase, detail str
 			p.admit(m, resource.AdmissionDraining)
 		}
 	}
-	p.Rollout.Status.Shifted = &resource.Shift{At: p.Now}
-	p.plan.Shifted = true
+	s := &p.Rollout.Status
+	s.Canary, s.Analysis = nil, nil
+	share := 100
+	if phase == resource.RolloutRollingBack {
+		share = 0
+	}
+	p.weigh(share)
 	p.enter(phase, detail)
-	p.again(drainPoll)
 }
 
 // shifting waits for every gateway to confirm that it routes to the new colour.
 func (p *pass) shifting() {
 	s := &p.Rollout.Status
+	if s.Canary != nil {
+		p.canary()
+		return
+	}
 	fresh := p.populateNew()
 	p.populateOld()
-	if bad := firstUnhealthy(fresh); bad != nil && p.Rollout.Spec.RollbackOf == "" {
-		p.fail(p.complaint(bad))
+	if why := p.unwell(fresh); why != "" {
+		p.fail(why)
 		return
 	}
-	if s.Phase == resource.RolloutPaused {
-		return
+	switch {
+	case s.Phase == resource.RolloutPaused:
+	case p.confirmed():
+		p.bake()
+	default:
+		p.awaitConfirmation()
 	}
-	if p.ShiftApplied {
-		p.mark(windowDuring)
-		detail := "for " + s.Policy.BakeTime.String()
-		if p.Rollout.Spec.RollbackOf != "" {
-			detail = "not for a rollback"
-		}
-		p.enter(resource.RolloutBaking, detail)
-		return
-	}
-	if p.until(s.Shifted.At.Add(confirmLimit)) {
+}
+
+// confirmed: every gateway routes as the last move of traffic says, and what it has
+// counted is of after that.
+func (p *pass) confirmed() bool {
+	return p.ShiftApplied && (p.Figures == nil || p.Figures.Current)
+}
+
+// awaitConfirmation gives up when the gateways let it wait for too long.
+func (p *pass) awaitConfirmation() {
+	if p.until(p.Rollout.Status.Shifted.At.Add(confirmLimit)) {
 		p.giveUp("the gateway did not confirm the new colour in " + resource.Duration(confirmLimit).String())
 		return
 	}
 	p.again(drainPoll)
+}
+
+func (p *pass) bake() {
+	s := &p.Rollout.Status
+	if len(s.Policy.Canary) == 0 {
+		p.mark(windowDuring)
+	}
+	s.Analysis = p.analysisMark()
+	detail := "for " + s.Policy.BakeTime.String()
+	if p.Rollout.Spec.RollbackOf != "" {
+		detail = "not for a rollback"
+	}
+	p.enter(resource.RolloutBaking, detail)
 }
 
 // baking watches the new colour under all of the traffic.
@@ -152,6 +198,9 @@ func (p *pass) baking() {
 	fresh := p.populateNew()
 	p.serve(fresh)
 	p.standBy(p.populateOld())
+	if s.Analysis == nil && p.confirmed() {
+		s.Analysis = p.analysisMark() // nobody could tell before
+	}
 	if why := p.unfit(fresh); why != "" {
 		p.fail(why)
 		return
@@ -168,22 +217,44 @@ func (p *pass) baking() {
 	p.enter(resource.RolloutFinishing, "draining the old colour")
 }
 
-// unfit says why the new colour must not stay, or nothing. A rollback is never
-// rolled back, so nothing can be wrong with it that going back would mend.
+// unfit says why the new colour must not stay, or nothing.
 func (p *pass) unfit(fresh []*member) string {
-	if p.Rollout.Spec.RollbackOf != "" {
-		return ""
-	}
-	if bad := firstUnhealthy(fresh); bad != nil {
-		return p.complaint(bad)
+	if why := p.unwell(fresh); why != "" || p.Rollout.Spec.RollbackOf != "" {
+		return why
 	}
 	return p.tooManyErrors()
 }
 
-// finishing waits for the old colour's drain, which belongs into the report.
+// unwell is unfit without regard to errors. A rollback is never rolled back, so nothing can
+// be wrong with it that going back would mend.
+func (p *pass) unwell(fresh []*member) string {
+	if p.Rollout.Spec.RollbackOf != "" {
+		return ""
+	}
+	return p.unready(fresh)
+}
+
+// tooManyErrors judges the new version's own answers since the canary step, or the
+// bake, began.
+func (p *pass) tooManyErrors() string {
+	policy := p.Rollout.Status.Policy
+	if why := judgeErrors(policy, p.window().new, uint64(policy.MinRequests)); why != "" {
+		return p.blame(why)
+	}
+	return ""
+}
+
+// finishing waits for the old colour's drain, which belongs into the report. A
+// long one leaves the new colour time to fail, and the old one still runs.
 func (p *pass) finishing() {
-	p.serve(p.populateNew())
-	if old := p.populateOld(); p.standBy(old) {
+	fresh := p.populateNew()
+	p.serve(fresh)
+	old := p.populateOld()
+	if why := p.unwell(fresh); why != "" {
+		p.fail(why)
+		return
+	}
+	if p.standBy(slices.Concat(old, p.underNotice(p.Rollout.Status.OldColour))) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
 	}

@@ -34,7 +34,7 @@ func (m *member) worth() int {
 		return 3
 	case m.Status.Admission == resource.AdmissionInService:
 		return 2
-	case m.healthy():
+	case m.fit():
 		return 1
 	}
 	return 0
@@ -50,20 +50,23 @@ func (p *pass) create(c resource.Colour, model resource.Model) {
 	in.Status = resource.InstanceStatus{
 		Set: p.Set.Name, Colour: c, Model: model, Version: model.Version,
 		Health: resource.HealthInitializing, Admission: resource.AdmissionOut,
-		Goal: resource.GoalRun, Phase: resource.InstancePending,
+		Goal: resource.GoalRun, Phase: resource.InstancePending, Validate: p.validation(c),
 		Placement: resource.Placement{Node: "local"},
 	}
 	p.plan.Create = append(p.plan.Create, in)
 }
 
-// serve lets those that are Healthy take traffic. One that already does stays: the
+// serve lets those that are fit take traffic. One that already does stays: the
 // gateway knows by its own probes whether to pick it.
 func (p *pass) serve(list []*member) {
 	for _, m := range list {
-		if m.Status.Admission == resource.AdmissionInService || !m.healthy() {
-			continue
+		switch {
+		case !m.unadmitted():
+		case m.fit():
+			p.admit(m, resource.AdmissionInService)
+		case m.healthy() && !m.refused():
+			p.again(bakePoll) // the gateway is about to validate it
 		}
-		p.admit(m, resource.AdmissionInService)
 	}
 }
 
@@ -110,24 +113,31 @@ func (p *pass) overdue(m *member) bool {
 		return false
 	}
 	due := since.Add(p.DrainTimeout)
-	if p.until(due.Add(confirmLimit)) {
+	if p.until(due.Add(confirmLimit)) && !slices.Contains(p.unconfirmed, m.Name) {
 		p.unconfirmed = append(p.unconfirmed, m.Name)
 	}
 	return p.until(due.Add(drainLimit))
 }
 
-// takeOut drains an instance and then deletes it.
+// takeOut drains an instance and then deletes it, after the notice that it is owed.
 func (p *pass) takeOut(m *member) {
-	if p.drained(m) {
-		m.remove()
+	switch {
+	case m.Status.Notice != nil: // depart sees to it
+	case owesNotice(p.Set.Spec, m.Status):
+		m.Status.Notice, m.changed = newNotice(p.Set.Spec, m.Instance, p.Now), true
+	default:
+		p.finishOff(m)
 	}
 }
 
-// retire drains and deletes all of a colour, and reports whether nothing is left of it.
+// retire drains and deletes all of a colour that does not serve any more, and
+// reports whether nothing is left of it but what is under notice.
 func (p *pass) retire(c resource.Colour) bool {
 	list := p.colour(c)
 	for _, m := range list {
-		p.takeOut(m)
+		if p.drained(m) {
+			p.takeOut(m)
+		}
 	}
 	return len(list) == 0 && !p.leaving(c)
 }
@@ -152,6 +162,10 @@ func allHealthy(list []*member, want int) bool {
 		}
 	}
 	return true
+}
+
+func allFit(list []*member, want int) bool {
+	return allHealthy(list, want) && !slices.ContainsFunc(list, func(m *member) bool { return !m.fit() })
 }
 
 // firstUnhealthy is the first instance that is Unhealthy or cannot be made, or nil.

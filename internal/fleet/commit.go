@@ -11,7 +11,8 @@ import (
 
 // write writes a plan in one transaction: all of it or nothing. The set and the
 // rollout must still be as they were seen; instances are changed in place, since
-// compute writes other fields of them at any time.
+// compute writes other fields of them at any time. The set is first: its weights must
+// be known to whoever sees that an instance has come into service.
 func (f *Fleet) write(ctx context.Context, v View, plan Plan) error {
 	if !plan.changes(v) {
 		return nil
@@ -20,17 +21,15 @@ func (f *Fleet) write(ctx context.Context, v View, plan Plan) error {
 		if plan.Delete {
 			return deleteSet(tx, plan.Set)
 		}
+		set, err := store.PutAs(tx, plan.Set, store.IfRevision(v.Set.Revision))
+		if err != nil {
+			return fmt.Errorf("scale set %s: %w", plan.Set.Name, err)
+		}
 		revision, err := writeInstances(tx, plan)
 		if err != nil {
 			return err
 		}
-		if err := writeRollout(tx, v, plan, revision); err != nil {
-			return err
-		}
-		if _, err = store.PutAs(tx, plan.Set, store.IfRevision(v.Set.Revision)); err != nil {
-			return fmt.Errorf("scale set %s: %w", plan.Set.Name, err)
-		}
-		return nil
+		return writeRollout(tx, v, plan, max(set.Revision, revision))
 	})
 	if err == nil {
 		f.report(v, plan)
@@ -68,6 +67,8 @@ func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 		err := store.Edit(tx, resource.KindInstance, in.Name, func(o *resource.Instance) error {
 			o.Status.Admission, o.Status.DrainingSince = in.Status.Admission, in.Status.DrainingSince
 			o.Status.Goal, o.Status.Discard = in.Status.Goal, in.Status.Discard
+			o.Status.Served, o.Status.Notice = in.Status.Served, in.Status.Notice
+			o.Status.Validate, o.Status.Validated = in.Status.Validate, in.Status.Validated
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {
@@ -150,7 +151,7 @@ func trimHistory(tx *store.Tx, set string) error {
 // report logs what a step did, once it is written.
 func (f *Fleet) report(v View, plan Plan) {
 	r := plan.Rollout
-	if r == nil || (v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase) {
+	if r == nil || v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase && v.Rollout.Status.Step == r.Status.Step {
 		return
 	}
 	f.log.Info("rollout", "set", r.Spec.Set, "rollout", r.Name, "phase", r.Status.Phase,

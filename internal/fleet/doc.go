@@ -10,15 +10,20 @@
 //
 // Nothing that took traffic is deleted before every gateway has said that its
 // drain is over, or has been silent for longer than one lives without answering.
+// One that is owed a notice (notice.go) is told first, and from then on counts for
+// nothing but its own way out.
 // Traffic never goes back to a colour without a healthy instance while the other has one. A rollout never takes an instance of the serving colour out
 // before all instances of the new one are Healthy, and it always ends: each
-// phase has a limit, and what runs out of time goes back.
+// phase has a limit, and what runs out of time goes back. The new colour gets no
+// traffic before it was validated and promoted, and no more than its canary step says.
 //
 // # States
 //
-// Pending → Starting → Shifting → Baking → Finishing → Succeeded is the good
-// way; any phase before Finishing may be Paused, and any may turn to RollingBack,
-// which ends in RolledBack, Cancelled or Failed. resource.CheckTransition has the
+// Pending → Starting → Validating → Shifting → Baking → Finishing → Succeeded is the
+// good way, Validating only where the policy has a validation; any phase before
+// Finishing may be Paused, by a user or for a promotion, and any may turn to
+// RollingBack, which ends in RolledBack, Cancelled or Failed. Canary steps are within
+// Shifting. resource.CheckTransition has the
 // table and is asked on every write.
 //
 // # What a crash does

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -70,4 +71,17 @@ func drainingView() View {
 	s := &v.Instances[0].Status
 	s.Colour, s.Admission, s.DrainingSince = resource.Blue, resource.AdmissionDraining, new(v.Now)
 	return v
+}
+
+// Who is under notice is named once, though the rollout's end waits for its drain as well.
+func TestUnconfirmedDrainIsNamedOnce(t *testing.T) {
+	v := viewIn(resource.RolloutFinishing, false)
+	told := v.Instances[0]
+	told.Name, told.Status.Admission, told.Status.DrainingSince = "web_2", resource.AdmissionDraining, new(v.Now)
+	told.Status.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+	v.Instances, v.Now = append(v.Instances, told), v.Now.Add(confirmLimit)
+	c := resource.FindCondition(Decide(v).Set.Status.Conditions, resource.ConditionDrainUnconfirmed)
+	if c == nil || strings.Count(c.Message, "web_2") != 1 {
+		t.Errorf("the set says %+v", c)
+	}
 }

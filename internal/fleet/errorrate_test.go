@@ -36,13 +36,15 @@ func TestErrorRateOfABake(t *testing.T) {
 			s := &v.Rollout.Status
 			s.Policy.MaxErrorRate, s.Policy.MinRequests = 5, 50
 			s.Shifted = &resource.Shift{At: v.Now}
-			s.Marks = []resource.TrafficMark{{Incarnation: "first", ByVersion: map[string]resource.Counters{"2.0.0": test.before}}}
+			s.Analysis = &resource.AnalysisMark{Incarnation: "first", New: test.before}
 			incarnation := "first"
 			if test.incarnation != "" {
 				incarnation = test.incarnation
 			}
 			if !test.unknown {
-				v.Figures = &Figures{Incarnation: incarnation, ByVersion: map[string]resource.Counters{"1.0.0": test.old, "2.0.0": test.now}}
+				v.Figures = &Figures{Incarnation: incarnation, ByColour: map[resource.Colour]map[string]resource.Counters{
+					s.OldColour: {"1.0.0": test.old}, s.NewColour: {"2.0.0": test.now},
+				}}
 			}
 			got := Decide(v).Rollout.Status
 			if back := got.Phase == resource.RolloutRollingBack; back != test.bad || got.MarkBad != test.bad {

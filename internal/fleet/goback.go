@@ -68,7 +68,7 @@ func (p *pass) endBack() {
 func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string) {
 	s := &p.Rollout.Status
 	s.Outcome, s.MarkBad, s.Reason = outcome, markBad, reason
-	s.PausedUntil = nil
+	s.Unpause()
 	switch {
 	case s.Shifted == nil:
 		p.enter(resource.RolloutRollingBack, reason)
@@ -82,13 +82,21 @@ func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string
 // oldCanServe says whether going back makes nothing worse: the old colour was kept
 // running, but it may have failed as well.
 func (p *pass) oldCanServe() bool {
-	return slices.ContainsFunc(p.oldMembers(), (*member).healthy) || !slices.ContainsFunc(p.newMembers(), (*member).healthy)
+	return slices.ContainsFunc(proven(p.oldMembers()), (*member).healthy) || !slices.ContainsFunc(p.everyone(p.Rollout.Status.NewColour), (*member).healthy)
 }
 
 func (p *pass) shiftBack() {
 	p.mark(windowAfter)
-	p.shift(p.oldMembers(), p.newMembers(), resource.RolloutRollingBack, p.Rollout.Status.Reason)
+	p.shift(proven(p.oldMembers()), p.everyone(p.Rollout.Status.NewColour), resource.RolloutRollingBack, p.Rollout.Status.Reason)
 	p.Rollout.Status.Shifted.Back = true
+}
+
+// proven are those that may take traffic again at once: they did before. Those that
+// were made meanwhile pass their validation first.
+func proven(list []*member) []*member {
+	return slices.DeleteFunc(slices.Clone(list), func(m *member) bool {
+		return m.unadmitted() && !m.Status.Served && !m.validated()
+	})
 }
 
 // awaitOld leaves the traffic where it is until the old colour can take it. If it

@@ -65,6 +65,39 @@ func TestWayBackReplacesOnce(t *testing.T) {
 	}
 }
 
+// A drain may take longer than the bake: until it is over the rollout runs, and a
+// new version that fails meanwhile is not the one to stay.
+func TestFailureWhileTheOldColourDrains(t *testing.T) {
+	const well, sick = resource.HealthHealthy, resource.HealthUnhealthy
+	for _, test := range []struct {
+		name     string
+		fresh    []resource.Health
+		rollback bool // the rollout is one
+		want     resource.RolloutPhase
+	}{
+		{"all are well", health(well, well), false, resource.RolloutSucceeded},
+		{"one fails", health(well, sick), false, resource.RolloutRollingBack},
+		{"all fail", health(sick, sick), false, resource.RolloutRollingBack},
+		{"a rollback stays", health(well, sick), true, resource.RolloutSucceeded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := bakingView(health(well, well), test.fresh)
+			v.Rollout.Status.Phase = resource.RolloutFinishing
+			if test.rollback {
+				v.Rollout.Spec.RollbackOf = "web-1"
+			}
+			plan := Decide(v)
+			s := plan.Rollout.Status
+			if s.Phase != test.want {
+				t.Fatalf("it is %s (%s), want %s", s.Phase, s.Reason, test.want)
+			}
+			if back := test.want == resource.RolloutRollingBack; plan.Shifted != back || s.MarkBad != back {
+				t.Errorf("traffic has moved: %v, the model is bad: %v, want %v", plan.Shifted, s.MarkBad, back)
+			}
+		})
+	}
+}
+
 func health(h ...resource.Health) []resource.Health { return h }
 
 // bakingView is a set of two whose green colour has the traffic since a moment.
@@ -85,4 +118,41 @@ func bakingView(old, fresh []resource.Health) View {
 	add(resource.Blue, resource.AdmissionOut, old)
 	add(resource.Green, resource.AdmissionInService, fresh)
 	return v
+}
+
+// On the way back those that have served are let in at once, and not one that was
+// made meanwhile and has not passed its validation.
+func TestWayBackValidatesWhatIsNew(t *testing.T) {
+	const well, sick = resource.HealthHealthy, resource.HealthUnhealthy
+	for _, test := range []struct {
+		name     string
+		served   bool // by the other instance of the old colour
+		passed   *bool
+		let, all bool
+	}{
+		{"not asked yet", true, nil, false, true},
+		{"refused", true, new(false), false, true},
+		{"passed", true, new(true), true, true},
+		{"nobody has served", false, new(false), false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := bakingView(health(well, well), health(well, sick))
+			for i := range 2 {
+				s := &v.Instances[i].Status
+				s.StartedAt, s.Validate = new(v.Now), &resource.Validation{Path: "/selftest", Expect: 200}
+				s.Served = i == 0 && test.served
+			}
+			if test.passed != nil {
+				v.Instances[1].Status.Validated = &resource.Validated{StartedAt: v.Now, Passed: *test.passed}
+			}
+			plan := Decide(v)
+			list := written(v.Instances, plan.Change)
+			if let := list[1].Status.Admission == resource.AdmissionInService; let != test.let {
+				t.Errorf("it is let in: %v", let)
+			}
+			if plan.Shifted != test.all || plan.Shifted != (list[0].Status.Admission == resource.AdmissionInService) {
+				t.Errorf("the traffic went back: %v, to %s", plan.Shifted, list[0].Status.Admission)
+			}
+		})
+	}
 }

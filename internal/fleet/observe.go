@@ -12,7 +12,7 @@ import (
 
 // observe gathers all that a decision about a set looks at.
 func (f *Fleet) observe(ctx context.Context, name string) (View, error) {
-	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}}
+	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}, Validations: map[string]Validation{}, Approved: map[string]time.Time{}}
 	var err error
 	if v.Set, err = store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, name); err != nil {
 		return v, err
@@ -31,6 +31,9 @@ func (f *Fleet) observe(ctx context.Context, name string) (View, error) {
 	}
 	if figures, ok := f.traffic.Figures(name); ok {
 		v.Figures = &figures
+	}
+	if preview, ok := f.traffic.Preview(name); ok {
+		v.Preview = &preview
 	}
 	return v, nil
 }
@@ -66,15 +69,36 @@ func (f *Fleet) observeInstances(ctx context.Context, v *View) error {
 			return err
 		}
 		v.Instances = append(v.Instances, in)
-		// Before the gateways route by this revision, what they say may be of an earlier drain.
-		if in.Status.Admission != resource.AdmissionDraining || !f.traffic.Applied(in.Revision) {
-			continue
-		}
-		if drain, ok := f.traffic.Drain(in.Name); ok {
-			v.Drains[in.Name] = drain
-		}
+		f.observeApproval(v, in)
+		f.observeInstance(v, in)
 	}
 	return nil
+}
+
+func (f *Fleet) observeApproval(v *View, in resource.Instance) {
+	n := in.Status.Notice
+	if n == nil || n.Approved != nil {
+		return
+	}
+	if at, ok := f.traffic.Approved(n.EventID); ok {
+		v.Approved[n.EventID] = at
+	}
+}
+
+// observeInstance asks the gateways. Before they route by this revision, what they
+// say may be of an earlier drain, or of another validation.
+func (f *Fleet) observeInstance(v *View, in resource.Instance) {
+	drains := in.Status.Admission == resource.AdmissionDraining
+	unvalidated := in.Status.Validate != nil && in.Status.Admission == resource.AdmissionOut && in.Status.ValidatedNow() == nil
+	if !drains && !unvalidated || !f.traffic.Applied(in.Revision) {
+		return
+	}
+	if drain, ok := f.traffic.Drain(in.Name); ok && drains {
+		v.Drains[in.Name] = drain
+	}
+	if outcome, ok := f.traffic.Validation(in.Name); ok && unvalidated {
+		v.Validations[in.Name] = outcome
+	}
 }
 
 // versionsOf lists the gallery's versions of the image that ref names.

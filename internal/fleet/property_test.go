@@ -15,9 +15,15 @@ func TestBlueGreenKeepsTheLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.IntRange(1, 50).Draw(t, "N"))
 		w.set.Spec.UpgradePolicy.RollbackOnFailure = rapid.Bool().Draw(t, "rollbackOnFailure")
+		w.set.Spec.TerminateNotification = drawNotification(t)
+		w.drawPolicy()
 		w.settle(15 * time.Second)
 		for i := range rapid.IntRange(1, 4).Draw(t, "versions") {
 			w.rollOut(i)
+		}
+		if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+			w.deleteSet()
+			return
 		}
 		w.settle(48 * time.Hour)
 		w.checkEnd()
@@ -31,6 +37,8 @@ func (w *world) rollOut(i int) {
 		never:   rapid.IntRange(0, 4).Draw(w.t, "never") == 0,
 		serving: rapid.IntRange(0, 3).Draw(w.t, "serving") == 0,
 		errors:  rapid.IntRange(0, 4).Draw(w.t, "errors") == 0,
+		slow:    rapid.IntRange(0, 4).Draw(w.t, "slow") == 0,
+		refuses: rapid.IntRange(0, 4).Draw(w.t, "refuses") == 0,
 	})
 	w.ask(func(set *resource.ScaleSet) { set.Spec.Image = "web:" + version })
 	for range rapid.IntRange(5, 120).Draw(w.t, "steps") {
@@ -40,7 +48,20 @@ func (w *world) rollOut(i int) {
 	}
 }
 
+// deleteSet asks for it wherever the set is, also in the middle of a canary.
+func (w *world) deleteSet() {
+	w.set.Status.Deleting = &resource.Deleting{Since: w.now}
+	w.revision++
+	w.settle(2 * time.Hour)
+	if !w.deleted {
+		w.t.Fatalf("the set is still there, with %d instances", len(w.instances))
+	}
+}
+
 func (w *world) disturb() {
+	if r, ok := w.rollouts[w.set.Status.Rollout]; ok && r.Status.AwaitsPromotion && rapid.IntRange(0, 3).Draw(w.t, "promote") == 0 {
+		w.askRollout(askPromote)
+	}
 	switch rapid.IntRange(0, 40).Draw(w.t, "fault") {
 	case 0:
 		w.killGateway()
@@ -49,9 +70,15 @@ func (w *world) disturb() {
 	case 2:
 		w.ask(func(set *resource.ScaleSet) { set.Spec.Capacity = rapid.IntRange(0, 50).Draw(w.t, "capacity") })
 	case 3:
-		w.askRollout(rapid.SampledFrom([]string{askPause, askResume, askCancel, askRollback}).Draw(w.t, "ask"))
+		w.askRollout(rapid.SampledFrom([]string{askPause, askResume, askCancel, askRollback, askPromote, askPromote, askPromote}).Draw(w.t, "ask"))
 	case 4:
 		w.goBack()
+	case 5, 6: // within one, and back: its new instances are wanted again
+		w.ask(func(set *resource.ScaleSet) { set.Spec.Capacity = rapid.IntRange(0, 3).Draw(w.t, "few") })
+	case 7:
+		w.ask(func(set *resource.ScaleSet) { set.Spec.UpgradePolicy.BlueGreen.Validate = drawValidation(w.t) })
+	case 8:
+		w.ask(func(set *resource.ScaleSet) { set.Spec.TerminateNotification = drawNotification(w.t) })
 	}
 }
 
@@ -60,6 +87,9 @@ func (w *world) sicken() {
 	n := rapid.IntRange(0, 200).Draw(w.t, "victim")
 	if p := w.instances[resource.InstanceName("web", n)]; p != nil && p.Status.Health == resource.HealthHealthy {
 		p.sickUntil = w.now.Add(w.seconds(0, 10))
+		if rapid.Bool().Draw(w.t, "restarts") {
+			p.Status.StartedAt, p.validated = new(w.now), nil
+		}
 	}
 }
 
@@ -99,8 +129,7 @@ func (w *world) goBack() {
 	if !ok || mayGoBack(w.set, last) != nil {
 		return
 	}
-	r := newRollout(&w.set, last.Status.FromModel, w.now)
-	r.Spec.RollbackOf = last.Name
+	r := newRollback(&w.set, last, w.now)
 	w.rollouts[r.Name] = r
 }
 
@@ -117,6 +146,9 @@ func (w *world) checkEnd() {
 		}
 	}
 	s := w.set.Status
+	if s.Weights != nil || s.Preview != nil {
+		w.t.Fatalf("weights %v and a preview %v are left over", s.Weights, s.Preview)
+	}
 	serving := 0
 	for name, p := range w.instances {
 		if p.Status.Admission == resource.AdmissionInService {

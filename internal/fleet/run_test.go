@@ -18,9 +18,14 @@ type gateways struct {
 	began   map[string]time.Time // of drains
 }
 
-func (g *gateways) Applied(int64) bool             { return true }
-func (g *gateways) Changed() <-chan struct{}       { return g.changed }
-func (g *gateways) Figures(string) (Figures, bool) { return Figures{Incarnation: "1"}, true }
+func (g *gateways) Applied(int64) bool                   { return true }
+func (g *gateways) Changed() <-chan struct{}             { return g.changed }
+func (g *gateways) Validation(string) (Validation, bool) { return Validation{}, false }
+func (g *gateways) Preview(string) (Preview, bool)       { return Preview{}, false }
+func (g *gateways) Approved(string) (time.Time, bool)    { return time.Time{}, false }
+func (g *gateways) Figures(string) (Figures, bool) {
+	return Figures{Incarnation: "1", At: time.Now(), Current: true}, true
+}
 func (g *gateways) Drain(instance string) (Drain, bool) {
 	// Only the worker of the set asks, one at a time.
 	if g.began[instance].IsZero() {

@@ -11,6 +11,8 @@ import (
 // Decide says what to write for a set now. It is pure: the same view gives the same plan.
 func Decide(v View) Plan {
 	p := newPass(v)
+	p.depart()
+	p.takeValidations()
 	switch {
 	case p.Set.Status.Deleting != nil:
 		p.deleteSet()
@@ -20,8 +22,10 @@ func Decide(v View) Plan {
 		p.steady()
 	}
 	p.standIn()
+	p.offerPreview()
 	p.explain()
 	p.explainDrains()
+	p.explainValidations()
 	return p.finish()
 }
 
@@ -33,6 +37,8 @@ func (p *pass) steady() {
 	if set.Model == nil {
 		return
 	}
+	p.unweigh()
+	p.validateAnew()
 	p.serve(p.populate(set.Colour, *set.Model, p.Set.Spec.Capacity))
 	other := set.Colour.Other()
 	prev := set.Previous
@@ -100,7 +106,7 @@ func (p *pass) standIn() {
 	}
 	var recovered []*member
 	for _, m := range p.instances {
-		if m.recovered() && m.Status.Goal == resource.GoalRun {
+		if m.recovered() && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil {
 			recovered = append(recovered, m)
 		}
 	}

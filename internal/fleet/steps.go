@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -26,6 +25,15 @@ func (p *pass) enter(phase resource.RolloutPhase, detail string) {
 	})
 }
 
+// say tells what the present step is about, also in the report.
+func (p *pass) say(detail string) {
+	s := &p.Rollout.Status
+	s.Step = detail
+	if n := len(s.Report.Steps); n > 0 {
+		s.Report.Steps[n-1].Detail = detail
+	}
+}
+
 func (p *pass) closeStep() {
 	if steps := p.Rollout.Status.Report.Steps; len(steps) > 0 && steps[len(steps)-1].EndedAt == nil {
 		now := p.Now
@@ -39,7 +47,13 @@ func (p *pass) end(phase resource.RolloutPhase, reason string) {
 	p.closeStep()
 	now := p.Now
 	s.Phase, s.Reason, s.EndedAt, s.Step = phase, reason, &now, ""
-	s.PausedUntil, s.Ask = nil, nil
+	s.Unpause()
+	s.Ask, s.Canary, s.Analysis = nil, nil, nil
+	serves := s.FromModel.Version
+	if set.Colour == s.NewColour {
+		serves = s.ToModel.Version
+	}
+	s.Weights = resource.Map[float64]{serves: 100}
 	s.Report.Traffic = p.traffic()
 	s.Marks = nil
 	set.Rollout = ""
@@ -102,26 +116,6 @@ func (p *pass) traffic() []resource.TrafficReport {
 		}
 	}
 	return report
-}
-
-// tooManyErrors judges the new version's own answers since the shift.
-func (p *pass) tooManyErrors() string {
-	s := &p.Rollout.Status
-	if p.Figures == nil || len(s.Marks) == 0 {
-		return ""
-	}
-	now := resource.TrafficMark{Incarnation: p.Figures.Incarnation, ByVersion: p.Figures.ByVersion}
-	c := since(s.Marks[len(s.Marks)-1], now, s.ToModel.Version)
-	bad := c.Errors + c.Failed
-	if c.Requests == 0 || c.Requests < uint64(s.Policy.MinRequests) {
-		return ""
-	}
-	rate := 100 * float64(bad) / float64(c.Requests)
-	if rate <= float64(s.Policy.MaxErrorRate) {
-		return ""
-	}
-	return fmt.Sprintf("%d of %d requests to version %s failed: %.1f%% is more than the %s that maxErrorRate allows",
-		bad, c.Requests, s.ToModel.Version, rate, s.Policy.MaxErrorRate)
 }
 
 func (p *pass) rememberBad(m resource.Model, reason string) {

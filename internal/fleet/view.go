@@ -22,15 +22,21 @@ type View struct {
 	Drains map[string]Drain
 	// DrainTimeout is the longest of the balancers that serve the set.
 	DrainTimeout time.Duration
+	// Approved are the events that were approved, and when.
+	Approved map[string]time.Time
 	// Figures are nil when no gateway answers.
 	Figures *Figures
+	// Validations are the gateways' answers about instances that wait for theirs.
+	Validations map[string]Validation
+	// Preview is nil when nothing is known.
+	Preview *Preview
 }
 
 // Plan is what one decision writes, in one transaction.
 type Plan struct {
 	Set     resource.ScaleSet
 	Rollout *resource.Rollout // the running, ended or new one; nil: none
-	// Create are new instances; Change are existing ones with new Goal, Admission or Discard.
+	// Create are new instances; Change are existing ones with new Goal, Admission, Notice or Discard.
 	Create []resource.Instance
 	Change []resource.Instance
 	// Shifted: the rollout must carry the revision of these instance writes.
@@ -101,6 +107,7 @@ func (p *pass) finish() Plan {
 		return cmp.Compare(serviceOrder(a), serviceOrder(b))
 	})
 	p.Set.Status.Instances = p.tally()
+	p.Set.Status.ScheduledEvents = p.Set.Status.ScheduledEvents.Next(p.events())
 	p.plan.Set, p.plan.Rollout = p.Set, p.Rollout
 	return p.plan
 }
@@ -119,7 +126,10 @@ func (p *pass) tally() resource.Tally {
 			continue
 		}
 		t.Total++
-		if m.healthy() && m.Status.Colour == p.Set.Status.Colour {
+		switch {
+		case m.Status.Notice != nil:
+			t.UnderNotice++
+		case m.healthy() && m.Status.Colour == p.Set.Status.Colour:
 			t.Healthy++
 		}
 		if m.Status.Admission == resource.AdmissionInService {
@@ -148,11 +158,12 @@ func (p *pass) until(t time.Time) bool {
 }
 
 // colour are the instances of c that are meant to be, lowest number first.
-// Recovered ones are nobody's: a snapshot that is served did not know them.
+// Recovered ones are nobody's: a snapshot that is served did not know them. Those
+// under notice are not meant to be any more, whatever their health.
 func (p *pass) colour(c resource.Colour) []*member {
 	var list []*member
 	for _, m := range p.instances {
-		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && !m.recovered() {
+		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil && !m.recovered() {
 			list = append(list, m)
 		}
 	}
@@ -172,6 +183,21 @@ func (m *member) recovered() bool {
 
 func (m *member) healthy() bool { return m.Status.Health == resource.HealthHealthy }
 
+// fit says whether it may take traffic: a validation is for those that take none yet.
+func (m *member) fit() bool { return m.healthy() && (m.validated() || !m.unadmitted()) }
+
+func (m *member) unadmitted() bool { return m.Status.Admission != resource.AdmissionInService }
+
+func (m *member) validated() bool {
+	v := m.Status.ValidatedNow()
+	return m.Status.Validate == nil || v != nil && v.Passed
+}
+
+// refused says whether it failed its validation.
+func (m *member) refused() bool {
+	return m.unadmitted() && m.Status.ValidatedNow() != nil && !m.validated()
+}
+
 func (m *member) serving() bool {
 	return m.healthy() && m.Status.Admission == resource.AdmissionInService
 }
@@ -181,8 +207,11 @@ func (p *pass) admit(m *member, a resource.Admission) {
 		return
 	}
 	m.Status.Admission, m.Status.DrainingSince, m.changed = a, nil, true
-	if a == resource.AdmissionDraining {
+	switch a {
+	case resource.AdmissionDraining:
 		m.Status.DrainingSince = new(p.Now)
+	case resource.AdmissionInService:
+		m.Status.Served = true
 	}
 }
 

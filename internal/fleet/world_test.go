@@ -28,8 +28,11 @@ type world struct {
 	incarnation int
 	routed      map[string]resource.Admission // what the gateway knows
 	draining    map[string]time.Time          // ends at
+	traffic     traffic
 	everServed  map[string]bool
-	calm        bool // nothing goes wrong any more
+	approved    map[string]time.Time // events, by the gateway
+	calm        bool                 // nothing goes wrong any more
+	deleted     bool
 	rand        *rand.Rand
 }
 
@@ -38,19 +41,24 @@ type fault struct {
 	never   bool // never becomes Healthy
 	serving bool // becomes Unhealthy once it has traffic
 	errors  bool // answers 5xx
+	slow    bool // takes ten times as long
+	refuses bool // fails its validation
 }
 
 type process struct {
 	resource.Instance
 	readyAt, goneAt time.Time
 	sickUntil       time.Time
+	approveAt       time.Time   // once it was told; zero: never
+	refuses         bool        // its probe fails from the notice on
+	validated       *Validation // what the gateway knows
 }
 
 func newWorld(t *rapid.T, capacity int) *world {
 	w := &world{
 		t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), rollouts: map[string]resource.Rollout{},
 		instances: map[string]*process{}, faults: map[string]fault{}, routed: map[string]resource.Admission{},
-		draining: map[string]time.Time{}, everServed: map[string]bool{},
+		draining: map[string]time.Time{}, everServed: map[string]bool{}, approved: map[string]time.Time{},
 		rand: rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))),
 	}
 	w.set.Kind, w.set.Name = resource.KindScaleSet, "web"
@@ -74,7 +82,11 @@ func (w *world) publish(version string, f fault) {
 }
 
 func (w *world) view() View {
-	v := View{Now: w.now, Set: w.set, Versions: w.versions, Drains: map[string]Drain{}, DrainTimeout: 10 * time.Second}
+	v := View{Now: w.now, Set: w.set, Versions: w.versions, DrainTimeout: 10 * time.Second,
+		Drains: map[string]Drain{}, Validations: map[string]Validation{}}
+	if w.gatewayUp() {
+		v.Approved = w.approved
+	}
 	if name := w.set.Status.Rollout; name != "" {
 		r := w.rollouts[name]
 		v.Rollout = &r
@@ -93,7 +105,8 @@ func (w *world) view() View {
 		}
 	}
 	if w.gatewayUp() {
-		v.Figures = w.figures()
+		v.Figures = w.traffic.figures(w.applied)
+		w.validations(&v)
 	}
 	return v
 }
@@ -115,20 +128,6 @@ func clone[S, T any](o resource.Object[S, T]) resource.Object[S, T] {
 
 func (w *world) gatewayUp() bool { return w.now.After(w.gatewayDown) }
 
-// figures make every second of traffic 100 requests to each version in service.
-func (w *world) figures() *Figures {
-	n := uint64(w.now.Unix()%100000) * 100
-	f := &Figures{Incarnation: fmt.Sprint(w.incarnation), ByVersion: map[string]resource.Counters{}}
-	for version, fault := range w.faults {
-		c := resource.Counters{Requests: n}
-		if fault.errors {
-			c.Errors = n / 2
-		}
-		f.ByVersion[version] = c
-	}
-	return f
-}
-
 // decide writes one plan, checking what must hold of every write.
 func (w *world) decide() (again time.Duration) {
 	before := w.view()
@@ -137,13 +136,20 @@ func (w *world) decide() (again time.Duration) {
 		return plan.Again
 	}
 	w.checkPlan(before, plan)
-	if plan.Delete {
-		w.t.Fatal("the set was deleted, nobody asked for it")
+	w.checkShares(before, plan)
+	if w.deleted = plan.Delete; w.deleted {
+		if w.set.Status.Deleting == nil || len(w.instances) > 0 {
+			w.t.Fatalf("the set was deleted with %d instances; asked for: %v", len(w.instances), w.set.Status.Deleting)
+		}
+		return 0
 	}
-	var shift int64
+	w.revision++
+	w.set = plan.Set
+	shift := w.revision
 	for _, in := range plan.Create {
 		w.revision++
 		in.Revision, shift = w.revision, w.revision
+		in.Status.StartedAt = new(w.now)
 		w.instances[in.Name] = &process{Instance: in, readyAt: w.now.Add(w.seconds(0, 8))}
 	}
 	for _, in := range plan.Change {
@@ -151,6 +157,11 @@ func (w *world) decide() (again time.Duration) {
 		p := w.instances[in.Name]
 		p.Revision, shift = w.revision, w.revision
 		p.Status.Admission, p.Status.Goal, p.Status.DrainingSince = in.Status.Admission, in.Status.Goal, in.Status.DrainingSince
+		if p.Status.Served = in.Status.Served; p.Status.Notice == nil && in.Status.Notice != nil {
+			w.tell(p)
+		}
+		p.Status.Notice = in.Status.Notice
+		p.Status.Validate, p.Status.Validated = in.Status.Validate, in.Status.Validated
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
@@ -162,7 +173,6 @@ func (w *world) decide() (again time.Duration) {
 		w.rollouts[r.Name] = *r
 	}
 	w.revision++
-	w.set = plan.Set
 	return plan.Again
 }
 
@@ -174,11 +184,16 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatal(err)
 		}
 	}
-	serving := map[string]bool{}
+	w.checkNotices(before, plan)
+	serving, toStay := map[string]bool{}, map[resource.Colour]int{}
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
+		if serving[in.Name] && in.Status.Notice == nil {
+			toStay[in.Status.Colour]++
+		}
 	}
-	was, wasWell := count(serving), anyServes(before.Instances)
+	// A canary's instances are beyond the capacity: nobody relies on both colours.
+	was, wasWell := max(toStay[resource.Blue], toStay[resource.Green]), anyServes(before.Instances)
 	for _, in := range plan.Change {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
 		if in.Status.Goal != resource.GoalDelete || w.instances[in.Name].Status.Goal == resource.GoalDelete {
@@ -191,15 +206,44 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatalf("%s is deleted before its drain has ended", in.Name)
 		}
 	}
-	if now := count(serving); now < min(was, plan.Set.Spec.Capacity) {
+	if now := count(serving) + w.unproven(plan); now < min(was, wanted(plan.Set)) {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
-	if after := written(before.Instances, plan.Change); wasWell && plan.Set.Spec.Capacity > 0 && !anyServes(after) {
+	if after := written(before.Instances, plan.Change); wasWell && wanted(plan.Set) > 0 && !anyServes(after) && !w.overstayed(plan) {
 		w.t.Fatal("law 1: the last healthy instance in service was taken out")
 	}
-	if total := len(before.Instances) + len(plan.Create); total > 4*max(plan.Set.Spec.Capacity, 50) {
+	total := len(plan.Create)
+	for _, in := range before.Instances {
+		if in.Status.Notice == nil { // those under notice are the users' to let go
+			total++
+		}
+	}
+	if total > 4*max(plan.Set.Spec.Capacity, 50) {
 		w.t.Fatalf("%d instances of capacity %d", total, plan.Set.Spec.Capacity)
 	}
+}
+
+// unproven are those of the old colour that may not come into service on the way
+// back: they were made meanwhile and are not validated.
+func (w *world) unproven(plan Plan) (n int) {
+	if r := plan.Rollout; r == nil || r.Status.Phase != resource.RolloutRollingBack {
+		return 0
+	}
+	for _, in := range written(w.list(), plan.Change) {
+		s := in.Status
+		if s.Colour == plan.Rollout.Status.OldColour && s.Goal == resource.GoalRun && s.Notice == nil && !s.Served && unvalidated(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// wanted is how many are to serve.
+func wanted(set resource.ScaleSet) int {
+	if set.Status.Deleting != nil {
+		return 0
+	}
+	return set.Spec.Capacity
 }
 
 func anyServes(list []resource.Instance) bool {
@@ -246,8 +290,16 @@ func (w *world) live(d time.Duration) {
 			p.Revision = w.revision
 		}
 	}
-	if w.gatewayUp() && (w.calm || w.rand.IntN(4) > 0) {
+	if !w.gatewayUp() {
+		return
+	}
+	w.serve(d)
+	if w.calm || w.rand.IntN(4) > 0 {
+		w.approve()
 		w.route()
+	}
+	if w.calm || w.rand.IntN(4) > 0 {
+		w.traffic.tell(w.now, w.applied)
 	}
 }
 
@@ -256,7 +308,7 @@ func (w *world) health(p *process) resource.Health {
 	switch {
 	case w.now.Before(p.readyAt) && p.Status.Health == resource.HealthInitializing:
 		return resource.HealthInitializing
-	case f.never, w.now.Before(p.sickUntil), f.serving && w.everServed[p.Name]:
+	case f.never, w.now.Before(p.sickUntil), f.serving && w.everServed[p.Name], p.refuses && p.Status.Notice != nil:
 		return resource.HealthUnhealthy
 	}
 	return resource.HealthHealthy
@@ -281,7 +333,9 @@ func (w *world) route() {
 			w.draining[name] = w.now.Add(w.seconds(0, 10))
 		}
 		w.routed[name] = now
+		w.validate(w.instances[name])
 	}
+	w.traffic.weights = w.set.Status.Weights
 }
 
 // killGateway loses its memory: nothing is in flight in the next one, which may be
@@ -290,6 +344,10 @@ func (w *world) killGateway() {
 	w.gatewayDown = w.now.Add(w.seconds(0, rapid.SampledFrom([]int{20, 20, 20, 1800}).Draw(w.t, "down")))
 	w.incarnation++
 	clear(w.draining)
+	w.traffic = traffic{incarnation: fmt.Sprint(w.incarnation)}
+	for _, p := range w.instances {
+		p.validated = nil
+	}
 }
 
 // seconds are random, from one drawn seed: thousands of draws could not be shrunk.
@@ -304,7 +362,7 @@ func (w *world) settle(limit time.Duration) {
 	w.calm = true
 	defer func() { w.calm = false }()
 	quiet := w.now
-	for end := w.now.Add(limit); w.now.Before(end); {
+	for end := w.now.Add(limit); !w.deleted && w.now.Before(end); {
 		before, step := w.revision, 500*time.Millisecond
 		again := w.decide()
 		switch quietFor := w.now.Sub(quiet); {
@@ -318,7 +376,7 @@ func (w *world) settle(limit time.Duration) {
 		if w.revision != before || !w.gatewayUp() {
 			quiet = w.now
 		}
-		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Rollout == "" {
+		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Deleting == nil && w.set.Status.Rollout == "" && w.set.Status.Instances.UnderNotice == 0 {
 			return
 		}
 	}

@@ -110,6 +110,16 @@ func knownBad(set string, bad resource.BadModel) error {
 		"scale set %s has left %s before (rollout %s: %s); --force tries it again", set, bad.Model.Image, bad.Rollout, bad.Reason)
 }
 
+// newRollback makes the rollout that takes a set back to what it ran before old. What
+// it goes back to has served: it is not asked, tried or waited for again.
+func newRollback(set *resource.ScaleSet, old resource.Rollout, now time.Time) resource.Rollout {
+	r := newRollout(set, old.Status.FromModel, now)
+	r.Spec.RollbackOf = old.Name
+	p := &r.Status.Policy
+	p.Promotion, p.Preview, p.Validate, p.Canary = resource.PromotionAutomatic, nil, nil, nil
+	return r
+}
+
 // newRollout makes the set's next rollout, from what runs to model.
 func newRollout(set *resource.ScaleSet, model resource.Model, now time.Time) resource.Rollout {
 	s := &set.Status

@@ -132,6 +132,7 @@ func (s *state) bind(p *plan) {
 			b.bindings[name] = own
 			own.set.bindings = append(own.set.bindings, own)
 		}
+		own.preview = p.Preview
 		own.recheck(checkOf(p.Spec.Probe))
 		own.pool.SetDrain(p.config.DrainTimeout)
 	}
@@ -158,7 +159,7 @@ func (b *balancer) apply(p *plan) {
 	var routes []proxy.Route
 	for i, r := range routesOf(p.Spec) {
 		own := b.bindings[p.backend[i]]
-		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.set.unserved})
+		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.unserved()})
 	}
 	c.Routes = proxy.NewRoutes(routes)
 	b.config = &c

@@ -6,6 +6,7 @@ import (
 
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/probe"
+	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -15,7 +16,8 @@ type binding struct {
 	set     *set
 	pool    *pool.Pool
 	retired bool
-	check   *wire.Check // the balancer's own; nil: the set's
+	check   *wire.Check     // the balancer's own; nil: the set's
+	preview resource.Colour // the one that it reaches, before it is in service; empty: it is no preview
 	up      map[string]bool
 	members map[string]*bound
 }
@@ -46,12 +48,12 @@ func (b *binding) effective() *wire.Check {
 func (b *binding) update(wanted map[string]wire.Instance, inService bool) {
 	for name, m := range b.members {
 		i := b.set.instances[name]
-		if w, ok := wanted[name]; !ok && !inService || ok && i != m.instance && (w.Admission == resource.AdmissionInService) == inService {
+		if w, ok := wanted[name]; !ok && !inService || ok && i != m.instance && (b.admission(w) == resource.AdmissionInService) == inService {
 			b.remove(m)
 		}
 	}
 	for _, w := range b.set.Instances {
-		if (w.Admission == resource.AdmissionInService) != inService {
+		if (b.admission(w) == resource.AdmissionInService) != inService {
 			continue
 		}
 		if m := b.members[w.Name]; m != nil {
@@ -60,6 +62,34 @@ func (b *binding) update(wanted map[string]wire.Instance, inService bool) {
 			b.add(b.set.instances[w.Name])
 		}
 	}
+}
+
+// admission is what the snapshot says of an instance, as it is meant here: a
+// preview admits those of its colour that are not in service yet.
+func (b *binding) admission(w wire.Instance) resource.Admission {
+	switch {
+	case b.preview == "" || w.Admission == resource.AdmissionDraining:
+		return w.Admission
+	case w.Colour == b.preview:
+		return resource.AdmissionInService
+	}
+	return resource.AdmissionOut
+}
+
+// counters are where requests to an instance are counted; nil: nowhere.
+func (b *binding) counters(i wire.Instance) *tally.Counters {
+	if b.preview != "" {
+		return nil
+	}
+	return b.set.counters(issue{i.Colour, i.Version})
+}
+
+// unserved is where requests are counted that no instance took.
+func (b *binding) unserved() *tally.Counters {
+	if b.preview != "" {
+		return nil
+	}
+	return b.set.unserved
 }
 
 func (b *binding) add(i *instance) {
@@ -71,12 +101,13 @@ func (b *binding) add(i *instance) {
 	m.member = &pool.Member{
 		Name:     i.Name,
 		Version:  i.Version,
+		Colour:   i.Colour,
 		Backend:  i.backend,
-		Counters: b.set.counters(i.Version),
+		Counters: b.counters(i.Instance),
 		Recover:  m.recover,
 	}
 	b.members[i.Name] = m
-	b.pool.Add(m.member, i.Admission, m.healthy)
+	b.pool.Add(m.member, b.admission(i.Instance), m.healthy)
 	m.startWatch()
 }
 
@@ -115,7 +146,7 @@ func (m *bound) update(w wire.Instance) {
 		m.mu.Unlock()
 		m.binding.pool.Observe(m.member, w.Healthy, false)
 	}
-	m.binding.pool.Admit(m.member, w.Admission)
+	m.binding.pool.Admit(m.member, m.binding.admission(w))
 }
 
 func (m *bound) startWatch() {

@@ -10,6 +10,11 @@
 //     applied keeps its previous state and is reported, the others are confirmed.
 //   - A drain counts every request that holds the instance (package pool), and is
 //     reported to whoever asks.
+//   - It serves the instances' metadata endpoint by the snapshot, through servers
+//     that whoever runs it makes, and keeps approvals of scheduled events on disk
+//     until a snapshot shows that they were acted on.
+//   - Where colours have weights, each gets its share of any number of requests to
+//     within one, and a colour that cannot serve hinders none.
 //   - It holds a listening socket as long as the snapshot names it, and has closed
 //     it when it confirms a snapshot that does not.
 //
@@ -25,7 +30,7 @@
 // # A crash
 //
 // kill -9 at any point loses the requests in flight and the counters, and no
-// more: the control process holds a duplicate of every listening socket, so new
+// more (an approval is in its file before it is answered): the control process holds a duplicate of every listening socket, so new
 // connections wait in the kernel until the next gateway has them. What a drain
 // had counted is lost with the requests it counted. The control process may die
 // at any point without being noticed here; its successor attaches and is given

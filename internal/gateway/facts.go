@@ -3,6 +3,7 @@ package gateway
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
 )
@@ -12,7 +13,7 @@ func (s *state) facts() wire.Facts {
 	sequence := s.news.now() // before the rest: what changes meanwhile is told again
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := wire.Facts{Incarnation: s.incarnation, Sequence: sequence, Generation: s.applied.Generation}
+	f := wire.Facts{Incarnation: s.incarnation, Sequence: sequence, Generation: s.applied.Generation, At: time.Now()}
 	for _, name := range slices.Sorted(maps.Keys(s.sets)) {
 		t := s.sets[name]
 		if t.fixed() {
@@ -26,11 +27,17 @@ func (s *state) facts() wire.Facts {
 	for _, name := range slices.Sorted(maps.Keys(s.balancers)) {
 		f.Balancers = append(f.Balancers, s.balancers[name].facts())
 	}
+	if s.endpoint != nil {
+		f.Approvals = s.endpoint.approvals.list()
+	}
 	return f
 }
 
 func (t *set) factsOf(i *instance) wire.InstanceFacts {
 	f := wire.InstanceFacts{Name: i.Name, Drain: t.drainOf(i)}
+	if i.trial != nil {
+		f.Validation = i.trial.outcome.Load()
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if r := i.result; !r.At.IsZero() {
@@ -47,8 +54,8 @@ func (t *set) factsOf(i *instance) wire.InstanceFacts {
 
 func (t *set) figures() []wire.Figure {
 	list := make([]wire.Figure, 0, len(t.order)+1)
-	for _, v := range t.order {
-		list = append(list, wire.Figure{Set: t.Name, Version: v, Counters: t.versions[v].Read()})
+	for _, of := range t.order {
+		list = append(list, wire.Figure{Set: t.Name, Version: of.version, Colour: of.colour, Counters: t.counts[of].Read()})
 	}
 	if c := t.unserved.Read(); c.Requests > 0 {
 		list = append(list, wire.Figure{Set: t.Name, Counters: c})

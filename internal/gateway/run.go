@@ -29,6 +29,8 @@ type Options struct {
 	// Lifeline is at its end when the process that started this gateway is gone: if
 	// no control process has attached by then, the gateway ends. Nil: it stays.
 	Lifeline *os.File
+	// Metadata makes the servers of the instances' metadata endpoint; nil: it is not served.
+	Metadata MetadataServers
 	Logger   *slog.Logger
 }
 
@@ -51,6 +53,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Logger.Info("The gateway runs", "version", o.Version, "incarnation", p.hello.Incarnation)
 	p.state = newState(p.hello.Incarnation, o.Logger)
+	p.state.endpoint = newEndpoint(p.approvals, o.Metadata, p.state.touch, o.Logger)
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)
 	var s wire.Stop
@@ -122,10 +125,11 @@ type process struct {
 	stop    chan wire.Stop
 	serving sync.WaitGroup
 
-	lock     *os.File
-	listener *net.UnixListener
-	released chan struct{} // closed: a successor can start
-	ended    chan struct{} // closed: nothing new is answered
+	lock      *os.File
+	approvals *approvals // read once the lock is held: an elder gateway writes no more
+	listener  *net.UnixListener
+	released  chan struct{} // closed: a successor can start
+	ended     chan struct{} // closed: nothing new is answered
 
 	mu    sync.Mutex
 	epoch int64
@@ -142,7 +146,10 @@ func (p *process) open(ctx context.Context) error {
 	if p.lock, err = takeLock(ctx, wire.LockPath(p.o.RunDir)); err != nil {
 		return err
 	}
-	if err := p.listen(); err != nil {
+	if p.approvals, err = openApprovals(wire.ApprovalsPath(p.o.RunDir), p.o.Logger); err == nil {
+		err = p.listen()
+	}
+	if err != nil {
 		p.lock.Close()
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
-// maxVersions bounds the versions of a set whose figures are kept.
+// maxVersions bounds the versions (by colour) of a set whose figures are kept.
 const maxVersions = 32
 
 // set is a scale set, or the fixed addresses of a balancer, with its processes
@@ -23,8 +23,14 @@ type set struct {
 	instances map[string]*instance
 	bindings  []*binding
 	unserved  *tally.Counters
-	versions  map[string]*tally.Counters
-	order     []string // versions by first sight
+	counts    map[issue]*tally.Counters
+	order     []issue // by first sight
+}
+
+// issue is a version in a colour: what figures are kept by.
+type issue struct {
+	colour  resource.Colour
+	version string
 }
 
 // instance is one process of a set.
@@ -32,6 +38,7 @@ type instance struct {
 	wire.Instance
 	backend *upstream.Backend
 	watch   *probe.Watch // of the set's health check; nil: none
+	trial   *trial       // of its validation; nil: none was made
 
 	mu     sync.Mutex
 	result probe.Result
@@ -48,7 +55,7 @@ func newSet(s *state, name string) *set {
 		state:     s,
 		instances: map[string]*instance{},
 		unserved:  &tally.Counters{},
-		versions:  map[string]*tally.Counters{},
+		counts:    map[issue]*tally.Counters{},
 	}
 }
 
@@ -66,6 +73,7 @@ func (t *set) update(w wire.Set) {
 	}
 	t.dropBindings()
 	for _, b := range t.bindings {
+		b.pool.SetWeights(w.Weights) // before any of a new colour comes into service
 		if recheck && b.check == nil {
 			b.restart()
 		}
@@ -98,7 +106,9 @@ func (t *set) updateInstance(w wire.Instance, recheck bool) {
 		t.instances[w.Name] = i
 		t.startWatch(i)
 	}
-	t.instances[w.Name].backend.Retire(w.Admission != resource.AdmissionInService)
+	i := t.instances[w.Name]
+	i.backend.Retire(w.Admission != resource.AdmissionInService)
+	t.validate(i)
 }
 
 func (t *set) startWatch(i *instance) {
@@ -124,6 +134,9 @@ func (t *set) stopWatch(i *instance) {
 // forget ends an instance that is gone, or whose process is.
 func (t *set) forget(i *instance) {
 	t.stopWatch(i)
+	if i.trial != nil {
+		i.trial.stop()
+	}
 	i.backend.Retire(true)
 	if t.instances[i.Name] == i {
 		delete(t.instances, i.Name)
@@ -154,32 +167,32 @@ func (t *set) close() {
 // fixed says whether the set is a balancer's fixed addresses.
 func (t *set) fixed() bool { return isFixed(t.Name) }
 
-// counters are those of a version.
-func (t *set) counters(version string) *tally.Counters {
+// counters are those of a version in a colour.
+func (t *set) counters(of issue) *tally.Counters {
 	if t.fixed() {
 		return nil
 	}
-	c := t.versions[version]
+	c := t.counts[of]
 	if c == nil {
 		c = &tally.Counters{}
-		t.versions[version] = c
-		t.order = append(t.order, version)
+		t.counts[of] = c
+		t.order = append(t.order, of)
 		if len(t.order) > maxVersions {
-			t.pruneVersion()
+			t.pruneCounters()
 		}
 	}
 	return c
 }
 
-// pruneVersion drops the oldest version that no instance has.
-func (t *set) pruneVersion() {
-	used := map[string]bool{}
+// pruneCounters drops the oldest ones that no instance has.
+func (t *set) pruneCounters() {
+	used := map[issue]bool{}
 	for _, i := range t.Instances {
-		used[i.Version] = true
+		used[issue{i.Colour, i.Version}] = true
 	}
-	for n, v := range t.order {
-		if !used[v] {
-			delete(t.versions, v)
+	for n, of := range t.order {
+		if !used[of] {
+			delete(t.counts, of)
 			t.order = slices.Delete(t.order, n, n+1)
 			return
 		}

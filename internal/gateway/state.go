@@ -23,6 +23,7 @@ type state struct {
 	probers     *probe.Probers
 	guard       guard
 	news        news
+	endpoint    *endpoint      // nil: no metadata is served
 	finishing   sync.WaitGroup // fronts that were closed
 	background  sync.WaitGroup // recoveries
 
@@ -84,6 +85,9 @@ func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 	plans := s.plan(&w, errs)
 	s.updateSets(w, plans)
 	s.updateBalancers(plans)
+	if s.endpoint != nil {
+		s.endpoint.apply(w, s.sockets)
+	}
 	s.dropSockets(w.Sockets)
 	s.applied, s.floor = w, w.Generation
 	s.touch()
@@ -210,6 +214,9 @@ func (s *state) close(linger bool) (finish func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
+	if s.endpoint != nil {
+		s.endpoint.close()
+	}
 	for name, b := range s.balancers {
 		wait := stopLinger
 		if linger {

@@ -18,7 +18,8 @@
 // the caller makes a new key, and the log says so. A crash between the writes of
 // the two copies leaves the newer one in the first, which wins.
 //
-// The TLS certificate authority is such a key. Server certificates are made from
+// What opens the metadata endpoint to each instance is derived from such a key, and
+// not stored. The TLS certificate authority is another. Server certificates are made from
 // it in memory, at each start and again before they end, so that no certificate
 // can expire under a running server and none can be torn on disk.
 package identity

@@ -33,7 +33,8 @@ func TestDecodeFillsInTheDefaults(t *testing.T) {
 			"image":"hello:1.0.0","capacity":1,"stopTimeout":"10s","dataRetention":"24h",
 			"health":{"interval":"1s","timeout":"1s","unhealthyThreshold":3,"healthyThreshold":1,"gracePeriod":"30s"},
 			"upgradePolicy":{"mode":"BlueGreen","rollbackOnFailure":true,
-				"blueGreen":{"startTimeout":"5m","bakeTime":"10s","keepPrevious":"5m","maxErrorRate":"5%","minRequests":50}}}`},
+				"blueGreen":{"startTimeout":"5m","bakeTime":"10s","keepPrevious":"5m","maxErrorRate":"5%","minRequests":50,
+				"promotion":"Automatic","minSample":100,"requireAnalysis":false}}}`},
 		{KindLoadBalancer, "front", `{"listen":"127.0.0.1:8080","backend":"hello"}`, `{
 			"listen":"127.0.0.1:8080","protocol":"http","backendProtocol":"http1","backend":"hello","drainTimeout":"30s","queueTimeout":"5s",
 			"limits":{"maxHeaderBytes":"64KiB","maxBodyBytes":0,"maxConnections":20000,"maxConnectionsPerClient":0,

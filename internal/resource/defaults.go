@@ -36,6 +36,7 @@ func (s *ScaleSetSpec) setDefaults() {
 			Mode: ModeBlueGreen,
 			BlueGreen: BlueGreenPolicy{
 				StartTimeout: 5 * minute, BakeTime: 10 * second, KeepPrevious: 5 * minute, MaxErrorRate: 5, MinRequests: 50,
+				Promotion: PromotionAutomatic, MinSample: 100,
 			},
 			RollbackOnFailure: true,
 		},
@@ -54,9 +55,13 @@ func (s *LoadBalancerSpec) setDefaults() {
 	}
 }
 
+func (n *Notification) setDefaults() { *n = Notification{NotBeforeTimeout: 5 * minute} }
+
 func (p *Probe) setDefaults() {
 	*p = Probe{Interval: second, Timeout: second, UnhealthyThreshold: 2, HealthyThreshold: 1}
 }
+
+func (v *Validation) setDefaults() { *v = Validation{Expect: 200, Timeout: 10 * second} }
 
 func (s *ImageSpec) setDefaults() { *s = ImageSpec{OSType: "Linux"} }
 

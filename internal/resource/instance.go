@@ -68,6 +68,15 @@ type InstanceStatus struct {
 	// DrainingSince is when Admission became Draining; nil: it is not.
 	DrainingSince *time.Time `json:"drainingSince,omitempty"`
 
+	// Served: it has taken traffic.
+	Served bool `json:"served,omitempty"`
+	// Notice tells the instance that it is to be deleted. It is never withdrawn.
+	Notice *Notice `json:"notice,omitempty"`
+	// Validate is what it must answer before it takes traffic for the first time; nil:
+	// nothing. Validated is how that went.
+	Validate  *Validation `json:"validate,omitempty"`
+	Validated *Validated  `json:"validated,omitempty"`
+
 	Goal  Goal          `json:"goal"`
 	Phase InstancePhase `json:"phase"`
 	// HasData: its data folder is not empty; a new colour would not have what is in it.
@@ -86,6 +95,22 @@ type InstanceStatus struct {
 	GraceSince *time.Time `json:"graceSince,omitempty"`
 	// HealthySince is when it last became Healthy since the process started; nil: not yet.
 	HealthySince *time.Time `json:"healthySince,omitempty"`
+}
+
+// Validated is what the validation of the process that began at StartedAt came to.
+type Validated struct {
+	StartedAt time.Time `json:"startedAt"`
+	At        time.Time `json:"at"`
+	Passed    bool      `json:"passed"`
+	Message   string    `json:"message,omitempty"` // why not
+}
+
+// ValidatedNow is the validation of the process that runs now; nil: there was none yet.
+func (s *InstanceStatus) ValidatedNow() *Validated {
+	if v := s.Validated; v != nil && s.StartedAt != nil && v.StartedAt.Equal(*s.StartedAt) {
+		return v
+	}
+	return nil
 }
 
 type Placement struct {

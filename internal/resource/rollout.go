@@ -1,6 +1,9 @@
 package resource
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Rollout is the recorded change of one scale set from one model to another.
 type Rollout = Object[RolloutSpec, RolloutStatus]
@@ -49,8 +52,12 @@ type RolloutStatus struct {
 	StartedAt   *time.Time   `json:"startedAt,omitempty"`
 	EndedAt     *time.Time   `json:"endedAt,omitempty"`
 	PausedUntil *time.Time   `json:"pausedUntil,omitempty"`
-	Warnings    []string     `json:"warnings,omitempty"`
-	Report      Report       `json:"report"`
+	// AwaitsPromotion: it is Paused until somebody promotes it.
+	AwaitsPromotion bool `json:"awaitsPromotion,omitempty"`
+	// Preview is where the new colour can be reached for now.
+	Preview  string   `json:"preview,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Report   Report   `json:"report"`
 
 	// The rest is the engine's memory: whatever is interrupted goes on from it.
 
@@ -64,7 +71,15 @@ type RolloutStatus struct {
 	PhaseSince  time.Time    `json:"phaseSince"`
 	PausedFrom  RolloutPhase `json:"pausedFrom,omitempty"`
 	PausedAfter Duration     `json:"pausedAfter,omitempty"`
-	// Ask is what a user asked for and the engine has not yet done: cancel, rollback, pause or resume.
+	// Promoted: somebody let the traffic move.
+	Promoted bool `json:"promoted,omitempty"`
+	// Canary is the canary step that runs; nil: none has begun, or all are over.
+	Canary *CanaryRun `json:"canary,omitempty"`
+	// Analysis is what the gateway had counted when the window began by which the new
+	// version is judged: a canary step's, or the bake.
+	Analysis *AnalysisMark `json:"analysis,omitempty"`
+	// Ask is what a user asked for and the engine has not yet done: cancel, rollback,
+	// pause, resume or promote.
 	Ask *Ask `json:"ask,omitempty"`
 	// Outcome is the end that RollingBack leads to; MarkBad: the model is remembered as
 	// bad; KeepFailed: the new colour is kept to look into.
@@ -80,6 +95,11 @@ type RolloutStatus struct {
 	RollbackOnFailure bool            `json:"rollbackOnFailure"`
 }
 
+// Unpause forgets a pause that is over.
+func (s *RolloutStatus) Unpause() {
+	s.PausedFrom, s.PausedAfter, s.PausedUntil, s.AwaitsPromotion = "", 0, nil, false
+}
+
 type Ask struct {
 	Action string    `json:"action"`
 	For    Duration  `json:"for,omitempty"`
@@ -92,6 +112,22 @@ type Shift struct {
 	Revision int64     `json:"revision"`
 	At       time.Time `json:"at"`
 	Back     bool      `json:"back,omitempty"` // to the old colour again
+}
+
+// CanaryRun is how far the canary steps are. Since is when the step's window began,
+// less the time that it was paused; nil: the gateways have not confirmed it yet.
+type CanaryRun struct {
+	Step  int        `json:"step"` // of the policy's, from 0
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// AnalysisMark are both colours' counters when a window of analysis began, by the
+// gateway's own clock.
+type AnalysisMark struct {
+	At          time.Time `json:"at"`
+	Incarnation string    `json:"incarnation"`
+	Old         Counters  `json:"old"`
+	New         Counters  `json:"new"`
 }
 
 type Batch struct {
@@ -152,6 +188,27 @@ type Counters struct {
 	Ended uint64 `json:"ended,omitempty"`
 	// Latency counts answers by bucket; see LatencyBucket.
 	Latency map[int]uint64 `json:"latency,omitempty"`
+}
+
+// Plus are the sums of both.
+func (c Counters) Plus(d Counters) Counters {
+	c.Requests += d.Requests
+	c.Failed += d.Failed
+	c.Retried += d.Retried
+	c.Cut += d.Cut
+	c.Errors += d.Errors
+	c.Ended += d.Ended
+	if len(d.Latency) > 0 {
+		sum := maps.Clone(c.Latency)
+		if sum == nil {
+			sum = map[int]uint64{}
+		}
+		for bucket, n := range d.Latency {
+			sum[bucket] += n
+		}
+		c.Latency = sum
+	}
+	return c
 }
 
 // TrafficMark is a set's counters at one moment, tagged with the incarnation they belong to.

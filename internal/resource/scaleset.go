@@ -27,6 +27,8 @@ type ScaleSetSpec struct {
 	DataRetention Duration          `json:"dataRetention"`
 	Health        HealthCheck       `json:"health"`
 	UpgradePolicy UpgradePolicy     `json:"upgradePolicy"`
+	// TerminateNotification announces to an instance that it is to be deleted.
+	TerminateNotification *Notification `json:"terminateNotification,omitempty"`
 }
 
 const (
@@ -60,11 +62,47 @@ type UpgradePolicy struct {
 }
 
 type BlueGreenPolicy struct {
-	StartTimeout Duration `json:"startTimeout"`
-	BakeTime     Duration `json:"bakeTime"`
-	KeepPrevious Duration `json:"keepPrevious"`
-	MaxErrorRate Percent  `json:"maxErrorRate"`
-	MinRequests  int      `json:"minRequests"`
+	StartTimeout Duration     `json:"startTimeout"`
+	BakeTime     Duration     `json:"bakeTime"`
+	KeepPrevious Duration     `json:"keepPrevious"`
+	MaxErrorRate Percent      `json:"maxErrorRate"`
+	MinRequests  int          `json:"minRequests"`
+	Promotion    Promotion    `json:"promotion,omitempty"`
+	Preview      *Preview     `json:"preview,omitempty"`
+	Validate     *Validation  `json:"validate,omitempty"`
+	Canary       []CanaryStep `json:"canary,omitempty"`
+	// MaxP99Ratio is the new p99 by the old one's in the same window: a canary step's.
+	MaxP99Ratio *float64 `json:"maxP99Ratio,omitempty"`
+	// MinSample is how many requests each version must have had for a canary step to
+	// tell anything; with RequireAnalysis, one that tells nothing goes back.
+	MinSample       int  `json:"minSample"`
+	RequireAnalysis bool `json:"requireAnalysis"`
+}
+
+// Promotion is who lets the traffic move once the new colour could take it.
+type Promotion string
+
+const (
+	PromotionAutomatic Promotion = "Automatic"
+	PromotionManual    Promotion = "Manual"
+)
+
+// Preview is where the new colour can be reached before the traffic moves.
+type Preview struct {
+	Listen string `json:"listen"`
+}
+
+// Validation is a request that each new instance must answer before it gets traffic.
+type Validation struct {
+	Path    string   `json:"path"`
+	Expect  int      `json:"expect"`
+	Timeout Duration `json:"timeout"`
+}
+
+// CanaryStep gives the new colour a share of the traffic for a while.
+type CanaryStep struct {
+	Percent int      `json:"percent"`
+	Hold    Duration `json:"hold"`
 }
 
 // Model is what an instance is made from. Two models are the same when Key is.
@@ -85,24 +123,33 @@ type ScaleSetStatus struct {
 	// Colour serves; Previous is the colour kept warm after a rollout.
 	Colour   Colour    `json:"colour,omitempty"`
 	Previous *Previous `json:"previous,omitempty"`
+	// Weights are the colours' shares of the traffic in percent; nil: all that are in
+	// service are the same to the gateway.
+	Weights map[Colour]int `json:"weights,omitempty"`
+	// Preview is what the gateway is to listen on beside the load balancers, or nil.
+	Preview *PreviewOf `json:"preview,omitempty"`
 	// Rollout is the name of the one that runs, or empty.
 	Rollout string `json:"rollout,omitempty"`
 	// LastRollout is the last one that Succeeded: what `rollout rollback` goes back from.
 	LastRollout string `json:"lastRollout,omitempty"`
 	Instances   Tally  `json:"instances"`
 	// NextInstance and NextRollout are numbers never used before.
-	NextInstance int             `json:"nextInstance"`
-	NextRollout  int             `json:"nextRollout"`
-	Deleting     *Deleting       `json:"deleting,omitempty"`
-	Conditions   List[Condition] `json:"conditions"`
+	NextInstance int       `json:"nextInstance"`
+	NextRollout  int       `json:"nextRollout"`
+	Deleting     *Deleting `json:"deleting,omitempty"`
+	// ScheduledEvents is what the set's instances are told; nil: never anything yet.
+	ScheduledEvents *ScheduledEvents `json:"scheduledEvents,omitempty"`
+	Conditions      List[Condition]  `json:"conditions"`
 }
 
 // Tally counts a set's instances: all of them, those of the serving colour that
-// are Healthy, and those that take traffic.
+// are Healthy and to stay, those that take traffic, and those that were told that
+// they are to be deleted.
 type Tally struct {
-	Total     int `json:"total"`
-	Healthy   int `json:"healthy"`
-	InService int `json:"inService"`
+	Total       int `json:"total"`
+	Healthy     int `json:"healthy"`
+	InService   int `json:"inService"`
+	UnderNotice int `json:"underNotice,omitempty"`
 }
 
 // BadModel is a model that a rollout left because it failed. It is not tried again by itself.
@@ -122,6 +169,12 @@ type Previous struct {
 	Until   time.Time `json:"until"`
 	// Failed marks a new colour kept to look into (rollbackOnFailure: false); it is no rollback target.
 	Failed bool `json:"failed,omitempty"`
+}
+
+// PreviewOf is a preview that is to be served now.
+type PreviewOf struct {
+	Preview
+	Colour Colour `json:"colour"`
 }
 
 // Deleting marks a set that is on its way out.
@@ -152,4 +205,5 @@ const (
 	ConditionImageFieldsUnused = "ImageFieldsIgnored"
 	ConditionRecovered         = "Recovered"        // an older snapshot was served
 	ConditionDrainUnconfirmed  = "DrainUnconfirmed" // no gateway says that a drain has ended
+	ConditionValidationFailed  = "ValidationFailed" // an instance takes no traffic for it
 )

@@ -28,6 +28,9 @@ func (s *ScaleSetSpec) validate(c *checker) {
 	within(c, "/spec/dataRetention", s.DataRetention, 0, 365*day)
 	s.Health.validate(c)
 	s.UpgradePolicy.validate(c)
+	if n := s.TerminateNotification; n != nil {
+		within(c, "/spec/terminateNotification/notBeforeTimeout", n.NotBeforeTimeout, 0, MaxNotice)
+	}
 }
 
 func checkCommand(c *checker, command []string) {
@@ -50,7 +53,7 @@ func checkEnv(c *checker, env map[string]string) {
 		switch {
 		case name == "" || strings.ContainsAny(name, "=\x00"):
 			c.add(at, "%s cannot name an environment variable: it may not be empty or hold = or a NUL byte", quote(name))
-		case name == "PORT" || name == "DATA_DIR" || strings.HasPrefix(name, "DROVER_"):
+		case name == "PORT" || name == "DATA_DIR" || name == "IMDS_ENDPOINT" || strings.HasPrefix(name, "DROVER_"):
 			c.add(at, "%s is Drover's to set: it differs from instance to instance", quote(name))
 		case strings.ContainsRune(value, 0):
 			c.add(at, "an environment variable cannot hold a NUL byte")
@@ -91,10 +94,5 @@ func (h *HealthCheck) validate(c *checker) {
 func (p *UpgradePolicy) validate(c *checker) {
 	const at = "/spec/upgradePolicy"
 	oneOf(c, at+"/mode", p.Mode, ModeBlueGreen, ModeManual)
-	b := p.BlueGreen
-	within(c, at+"/blueGreen/startTimeout", b.StartTimeout, second/1000, day)
-	within(c, at+"/blueGreen/bakeTime", b.BakeTime, 0, day)
-	within(c, at+"/blueGreen/keepPrevious", b.KeepPrevious, 0, 30*day)
-	within(c, at+"/blueGreen/maxErrorRate", b.MaxErrorRate, 0, 100)
-	within(c, at+"/blueGreen/minRequests", b.MinRequests, 0, math.MaxInt32)
+	p.BlueGreen.validate(c, at+"/blueGreen")
 }

@@ -75,6 +75,46 @@ func TestValidateScaleSet(t *testing.T) {
 	} {
 		specs[`{"image":"hello",`+field+`}`] = want
 	}
+	for field, want := range map[string]string{
+		`"promotion":"Manual"`:                    "",
+		`"promotion":"manual"`:                    "/promotion: did you mean Manual?",
+		`"promotion":""`:                          "/promotion: write Automatic or Manual",
+		`"minSample":0`:                           "",
+		`"minSample":-1`:                          "/minSample: write 0 to",
+		`"preview":{"listen":"127.0.0.1:0"}`:      "",
+		`"preview":{}`:                            "/preview/listen: expected HOST:PORT",
+		`"preview":{"listen":"8081"}`:             "/preview/listen: has no port",
+		`"preview":{"listen":"a b:8081"}`:         "/preview/listen: neither an IP address",
+		`"validate":{"path":"/selftest"}`:         "",
+		`"validate":{"path":"/a","expect":204}`:   "",
+		`"validate":{}`:                           "/validate/path: expected the path",
+		`"validate":{"path":"selftest"}`:          "/validate/path: begins with /",
+		`"validate":{"path":"/a","expect":99}`:    "/validate/expect: write 100 to 599",
+		`"validate":{"path":"/a","expect":600}`:   "/validate/expect: write 100 to 599",
+		`"validate":{"path":"/a","timeout":"0s"}`: "/validate/timeout: write 1ms to 1h",
+		`"canary":[]`:                             "",
+		`"canary":[{"percent":1,"hold":"1ms"}]`:   "",
+		`"canary":[{"percent":10,"hold":"30s"},{"percent":50,"hold":"30s"}]`: "",
+		`"canary":[{"percent":0,"hold":"30s"}]`:                              "/canary/0/percent: write 1 to 99",
+		`"canary":[{"percent":100,"hold":"30s"}]`:                            "/canary/0/percent: write 1 to 99",
+		`"canary":[{"percent":1.5,"hold":"30s"}]`:                            "/canary/0/percent: expected a whole number",
+		`"canary":[{"hold":"30s"}]`:                                          "/canary/0/percent: write 1 to 99",
+		`"canary":[{"percent":10}]`:                                          "/canary/0/hold: write 1ms to 24h",
+		`"canary":[{"percent":10,"hold":"0s"}]`:                              "/canary/0/hold: write 1ms to 24h",
+		`"canary":[{"percent":10,"hold":"1s"},{"percent":10,"hold":"1s"}]`:   "/canary/1/percent: not more than the step before",
+		`"canary":{"percent":10,"hold":"1s"}`:                                "/canary: expected a list",
+		`"canary":[{"percent":10,"hold":"1s"}],"maxP99Ratio":2`:              "",
+		`"canary":[{"percent":10,"hold":"1s"}],"maxP99Ratio":0`:              "/maxP99Ratio: out of range",
+		`"canary":[{"percent":10,"hold":"1s"}],"requireAnalysis":true`:       "",
+		`"maxP99Ratio":2`:         "/maxP99Ratio: add canary",
+		`"requireAnalysis":true`:  "/requireAnalysis: add canary",
+		`"requireAnalysis":false`: "",
+	} {
+		if want != "" {
+			want = "/spec/upgradePolicy/blueGreen" + want
+		}
+		specs[`{"image":"hello","upgradePolicy":{"blueGreen":{`+field+`}}}`] = want
+	}
 	for image, want := range map[string]string{
 		"":                 "/spec/image: expected an image",
 		"hello:latest":     "/spec/image: is not a version",

@@ -20,12 +20,23 @@ type Config struct {
 	NeverHealthy bool `json:"neverHealthy,omitempty"`
 	// ErrorEvery answers every nth request with 500; 0: none.
 	ErrorEvery int64 `json:"errorEvery,omitempty"`
+	// DelayMs is how long every answer takes.
+	DelayMs int `json:"delayMs,omitempty"`
+	// SelfTest is what /selftest answers; 0: 200.
+	SelfTest int `json:"selfTest,omitempty"`
 	// IgnoreTerm: SIGTERM has no effect.
 	IgnoreTerm bool `json:"ignoreTerm,omitempty"`
 	// ExitCode, when not 0, ends the program with it at once.
 	ExitCode int `json:"exitCode,omitempty"`
 	// StartDelayMs is how long it takes until the program listens.
 	StartDelayMs int `json:"startDelayMs,omitempty"`
+	// AzureGraceMs, when not 0, has the health check heed what is scheduled for the
+	// instance, and pass for so long after it was told.
+	AzureGraceMs int `json:"azureGraceMs,omitempty"`
+	// AzureEndpoint is where it asks; empty: at IMDS_ENDPOINT.
+	AzureEndpoint string `json:"azureEndpoint,omitempty"`
+	// NeverApprove: it is told, and does not approve.
+	NeverApprove bool `json:"neverApprove,omitempty"`
 }
 
 const configFile = "sample.json"

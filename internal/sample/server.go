@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,12 +55,20 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 		return nil
 	case <-time.After(c.startDelay()):
 	}
-	nonces, err := os.OpenFile(filepath.Join(getenv("DATA_DIR"), "nonces"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	nonces, err := notes(getenv, "nonces")
 	if err != nil {
-		return fmt.Errorf("open the list of nonces: %w", err)
+		return err
 	}
 	defer nonces.Close()
 	h := &handler{config: c, nonces: nonces, instance: getenv("DROVER_INSTANCE"), ending: ctx}
+	if c.AzureGraceMs > 0 {
+		told, err := notes(getenv, "told")
+		if err != nil {
+			return err
+		}
+		defer told.Close()
+		h.azure = newAzure(c, cmp.Or(c.AzureEndpoint, getenv("IMDS_ENDPOINT")), told)
+	}
 	srv := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", getenv("PORT")))
 	if err != nil {
@@ -82,8 +91,18 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 	return nil
 }
 
+// notes is a file in the data folder that lines are added to.
+func notes(getenv func(string) string, name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(getenv("DATA_DIR"), name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the list of %s: %w", name, err)
+	}
+	return f, nil
+}
+
 type handler struct {
 	config   Config
+	azure    *azure // nil: nothing is asked
 	instance string
 	nonces   *os.File
 	handled  atomic.Int64
@@ -93,6 +112,7 @@ type handler struct {
 func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", h.health)
+	mux.HandleFunc("/selftest", h.selfTest)
 	mux.HandleFunc("/ws", h.echo)
 	mux.HandleFunc("/", h.answer)
 	return mux
@@ -104,9 +124,18 @@ func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "never healthy", http.StatusServiceUnavailable)
 	case h.config.FailAfterRequests > 0 && h.handled.Load() >= h.config.FailAfterRequests:
 		http.Error(w, "broken by traffic", http.StatusInternalServerError)
+	case h.azure != nil && !h.azure.healthy():
+		http.Error(w, "to be deleted", http.StatusServiceUnavailable)
 	default:
 		io.WriteString(w, "ok\n")
 	}
+}
+
+// selfTest is written down as if it had a nonce.
+func (h *handler) selfTest(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(h.nonces, "%s selftest\n", r.Method)
+	w.Header().Set("Location", "/healthz")
+	w.WriteHeader(cmp.Or(h.config.SelfTest, http.StatusOK))
 }
 
 // answer writes the nonce down before it answers. ?ms=N makes it slow.
@@ -122,6 +151,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	time.Sleep(time.Duration(h.config.DelayMs) * time.Millisecond)
 	if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil && ms > 0 {
 		time.Sleep(time.Duration(min(ms, 60_000)) * time.Millisecond)
 	}

@@ -3,7 +3,6 @@ package sample
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -141,18 +140,25 @@ func TestTermEndsADelayedStart(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "{1.0.0 0 false 0 false 0 0}", `{"version":"3.0.0","startDelayMs":7}`: "{3.0.0 0 false 0 false 0 7}", "[": "read the configuration",
+	for text, want := range map[string]Config{
+		"": {Version: "1.0.0"}, `{"version":"3.0.0","startDelayMs":7}`: {Version: "3.0.0", StartDelayMs: 7},
 	} {
-		folder := t.TempDir()
-		if text != "" {
-			if err := os.WriteFile(filepath.Join(folder, configFile), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c, err := readConfig(folder, "1.0.0")
-		if got := fmt.Sprint(c); err == nil && got != want || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %s, %v", text, got, err)
+		if c, err := configOf(t, text); err != nil || c != want {
+			t.Errorf("%q: %+v, %v", text, c, err)
 		}
 	}
+	if _, err := configOf(t, "["); err == nil || !strings.Contains(err.Error(), "read the configuration") {
+		t.Errorf("torn: %v", err)
+	}
+}
+
+func configOf(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	folder := t.TempDir()
+	if text != "" {
+		if err := os.WriteFile(filepath.Join(folder, configFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return readConfig(folder, "1.0.0")
 }

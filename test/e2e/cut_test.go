@@ -27,14 +27,18 @@ func TestInstancesKilledAtEachStep(t *testing.T) {
 	tr := s.startTrafficWith(load.Options{Address: s.serving(4), Path: "/?ms=40", Connections: 32, Rate: 400, PostEvery: 4, BodyBytes: 2048}, 4)
 	cut := map[string]uint64{}
 	for i, step := range []resource.RolloutPhase{
-		resource.RolloutStarting, resource.RolloutShifting, resource.RolloutBaking, resource.RolloutFinishing,
+		resource.RolloutStarting, resource.RolloutShifting, resource.RolloutBaking, resource.RolloutRollingBack, resource.RolloutFinishing,
 	} {
 		image := fmt.Sprintf("hello:1.%d.0", i+1)
 		s.push(image, sample.Config{StartDelayMs: 500, IgnoreTerm: true})
 		rollout := s.roll(image)
 		release := func() {}
-		if step == resource.RolloutShifting {
+		switch step {
+		case resource.RolloutShifting:
 			release = s.holdShifting(rollout)
+		case resource.RolloutRollingBack:
+			s.reaches(rollout, resource.RolloutBaking)
+			s.mustDrover("rollout", "rollback", "hello")
 		}
 		s.reaches(rollout, step)
 		if phase := s.rollout(rollout).Status.Phase; phase != step {

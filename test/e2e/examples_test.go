@@ -8,10 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/testtool"
 )
 
@@ -52,6 +55,29 @@ func TestExamplePython(t *testing.T) {
 	s.mustDrover("rollout", "start", "hello-python", "--image", "hello-python:2.0.0", "--watch")
 	if got := fetch(t, address); !strings.Contains(got, "Welcome from hello-python_") {
 		t.Errorf("after the rollout: %s", got)
+	}
+}
+
+// Programs with the health check that they have on Azure leave when they approve.
+func TestExampleAzureHealth(t *testing.T) {
+	folder := t.TempDir()
+	buildExample(t, "azure-health", filepath.Join(folder, "server"))
+	for _, test := range []struct{ name, balancer, folder, entrypoint string }{
+		{"azure-health", "azure", folder, "./server"},
+		{"azure-health-python", "azure-python", example("azure-health-python/app"), workloadPython(t) + " server.py"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := startBeside(t)
+			s.mustDrover("image", "push", test.name+":1.0.0", test.folder, "--entrypoint", test.entrypoint)
+			s.applyExample(test.name + "/" + test.name + ".yaml")
+			s.serves(test.balancer, "Hello from "+test.name)
+			n := s.set(test.name).Spec.Capacity
+			last := resource.InstanceName(test.name, n-1)
+			own := ownSet{s, test.name}
+			own.eventually(30*time.Second, "all of it serves", func() (bool, error) { return own.set(test.name).Status.Instances.InService == n, nil })
+			s.mustDrover("scale", test.name, strconv.Itoa(n-1))
+			s.gone(40*time.Second, last)
+		})
 	}
 }
 
@@ -101,10 +127,15 @@ func example(path string) string { return filepath.Join(repository, "examples", 
 
 func buildHello(t *testing.T, folder, greeting string) {
 	t.Helper()
-	cmd := exec.Command("go", "build", "-ldflags", "-X main.greeting="+greeting, "-o", filepath.Join(folder, "server"), "./examples/hello")
+	buildExample(t, "hello", filepath.Join(folder, "server"), "-ldflags", "-X main.greeting="+greeting)
+}
+
+func buildExample(t *testing.T, name, to string, flags ...string) {
+	t.Helper()
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", to}, flags, []string{"./examples/" + name})...)
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build examples/hello: %v\n%s", err, out)
+		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
 	}
 }
 

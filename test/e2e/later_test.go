@@ -15,7 +15,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		"/spec/zones":                               "zones: ['1', '2']",
 		"/spec/faultDomainCount":                    "faultDomainCount: 5",
 		"/spec/scaleInPolicy":                       "scaleInPolicy: {rules: [Default]}",
-		"/spec/terminateNotification":               "terminateNotification: {enable: true}",
 		"/spec/reimageNotification":                 "reimageNotification: {enable: true}",
 		"/spec/automaticRepairsPolicy":              "automaticRepairsPolicy: {enabled: true}",
 		"/spec/autoscale":                           "autoscale: {profiles: []}",
@@ -23,12 +22,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		"/spec/upgradePolicy/mode":                  "upgradePolicy: {mode: Rolling}",
 		"/spec/upgradePolicy/rollingUpgradePolicy":  "upgradePolicy: {rollingUpgradePolicy: {maxSurge: true}}",
 		"/spec/upgradePolicy/automaticImageUpgrade": "upgradePolicy: {automaticImageUpgrade: {enable: true}}",
-		"/spec/upgradePolicy/blueGreen/promotion":   "upgradePolicy: {blueGreen: {promotion: Manual}}",
-		"/spec/upgradePolicy/blueGreen/preview":     "upgradePolicy: {blueGreen: {preview: {listen: '127.0.0.1:8081'}}}",
-		"/spec/upgradePolicy/blueGreen/validate":    "upgradePolicy: {blueGreen: {validate: {path: /selftest}}}",
-		"/spec/upgradePolicy/blueGreen/canary":      "upgradePolicy: {blueGreen: {canary: [{percent: 10, hold: 30s}]}}",
-		"/spec/upgradePolicy/blueGreen/maxP99Ratio": "upgradePolicy: {blueGreen: {maxP99Ratio: 2}}",
-		"/spec/upgradePolicy/blueGreen/minSample":   "upgradePolicy: {blueGreen: {minSample: 100}}",
 	} {
 		_, err := s.put("kind: ScaleSet\nname: later\nspec:\n  image: w:1.0.0\n  "+line+"\n", client.ApplyOptions{})
 		refused(t, err, resource.CodeUnsupported, field, "not yet supported")

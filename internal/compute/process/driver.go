@@ -26,7 +26,10 @@ import (
 type Options struct {
 	Data   string      // the data folder
 	Images disk.Images // nil: nothing can be started, the rest works
-	Logger *slog.Logger
+	// Metadata is an instance's own IMDS_ENDPOINT; nil: there is none. It is a secret,
+	// so it is kept nowhere but in the environment of the program.
+	Metadata func(instance string) string
+	Logger   *slog.Logger
 	// OnStep, for the contract test, is called at each step of a start.
 	OnStep func(Step)
 }
@@ -36,6 +39,7 @@ type Driver struct {
 	layout
 	log     *slog.Logger
 	step    func(Step)
+	imds    func(instance string) string
 	program string // this binary
 	boot    string
 	disks   *disk.Store
@@ -76,7 +80,7 @@ func New(o Options) (*Driver, error) {
 		return nil, fmt.Errorf("find drover's own binary: %w", err)
 	}
 	d := &Driver{
-		layout: layout{data}, log: o.Logger, step: o.OnStep, program: program, boot: boot,
+		layout: layout{data}, log: o.Logger, step: o.OnStep, imds: o.Metadata, program: program, boot: boot,
 		groups: findCgroups(homeGroup(data)), exits: make(chan string),
 		watched: map[string]identity{}, endings: map[string]ending{}, lockTimeout: lockTimeout,
 	}

@@ -37,6 +37,9 @@ func (d *Driver) environment(spec compute.Spec, img disk.Disk) []string {
 	} {
 		env.set(v)
 	}
+	if d.imds != nil {
+		env.set("IMDS_ENDPOINT=" + d.imds(spec.Name))
+	}
 	return env.list()
 }
 

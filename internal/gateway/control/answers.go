@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -30,8 +31,25 @@ type DrainState struct {
 // that no instance took are under the empty version.
 type Figures struct {
 	Incarnation string
-	ByVersion   map[string]resource.Counters
+	// At is when the gateway gathered them. Current: after it had applied the last
+	// snapshot that it was sent.
+	At      time.Time
+	Current bool
+	// ByVersion are the sums of ByColour, which has each colour's versions.
+	ByVersion map[string]resource.Counters
+	ByColour  map[resource.Colour]map[string]resource.Counters
 }
+
+// Validation is the outcome of the one attempt to validate a process.
+type Validation struct {
+	StartedAt time.Time // of the process
+	At        time.Time
+	Error     string // empty: it passed
+}
+
+// Preview is what became of a set's preview: it listens at Address, or not, for the
+// reason that Problem says.
+type Preview struct{ Address, Problem string }
 
 // answers holds the gateway's last facts, and what was confirmed, for those who ask.
 type answers struct {
@@ -43,6 +61,7 @@ type answers struct {
 	facts     wire.Facts
 	instances map[string]wire.InstanceFacts
 	lastUp    map[string][]string
+	previews  map[string]Preview // by set
 
 	changed chan struct{}
 	notify  func(instance string)
@@ -75,6 +94,15 @@ func (a *answers) Drain(instance string) (DrainState, bool) {
 	return DrainState{InFlightAtStart: f.Drain.InFlightAtStart, InFlight: f.Drain.InFlight, Ended: f.Drain.Ended}, true
 }
 
+// Approved says when an instance approved a scheduled event; false: it has not, or
+// the gateway does not answer. It is known until the event is not Scheduled any more.
+func (a *answers) Approved(eventID string) (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.facts.Approvals[eventID]
+	return at, ok
+}
+
 // Figures are a set's counters; false: the gateway does not answer.
 func (a *answers) Figures(set string) (Figures, bool) {
 	a.mu.Lock()
@@ -82,13 +110,52 @@ func (a *answers) Figures(set string) (Figures, bool) {
 	if !a.connected || a.facts.Incarnation == "" {
 		return Figures{}, false
 	}
-	f := Figures{Incarnation: a.facts.Incarnation, ByVersion: map[string]resource.Counters{}}
+	f := Figures{
+		Incarnation: a.facts.Incarnation, At: a.facts.At, Current: a.facts.Generation >= a.pushed,
+		ByVersion: map[string]resource.Counters{}, ByColour: map[resource.Colour]map[string]resource.Counters{},
+	}
 	for _, v := range a.facts.Figures {
-		if v.Set == set {
-			f.ByVersion[v.Version] = v.Counters
+		if v.Set != set {
+			continue
 		}
+		f.ByVersion[v.Version] = f.ByVersion[v.Version].Plus(v.Counters)
+		if f.ByColour[v.Colour] == nil {
+			f.ByColour[v.Colour] = map[string]resource.Counters{}
+		}
+		f.ByColour[v.Colour][v.Version] = v.Counters
 	}
 	return f, true
+}
+
+// Validation is the outcome of an instance's validation; false: none is known. As
+// with Drain, ask once Applied is true for the revision that asks for it.
+func (a *answers) Validation(instance string) (Validation, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f, ok := a.instances[instance]
+	if !ok || f.Validation == nil || !a.connected || a.facts.Generation < a.pushed {
+		return Validation{}, false
+	}
+	return Validation(*f.Validation), true
+}
+
+// Preview is what became of a set's preview; false: it has none, or it is not known yet.
+func (a *answers) Preview(set string) (Preview, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p, ok := a.previews[set]
+	return p, ok
+}
+
+// preview notes what became of the previews.
+func (a *answers) preview(previews map[string]Preview) {
+	a.mu.Lock()
+	news := !maps.Equal(a.previews, previews)
+	a.previews = previews
+	a.mu.Unlock()
+	if news {
+		signal(a.changed)
+	}
 }
 
 // Probe is the last outcome of the set's health check of an instance; false:
@@ -103,7 +170,7 @@ func (a *answers) Probe(instance string) (ProbeResult, bool) {
 	return ProbeResult(*f.Probe), true
 }
 
-// Changed signals that an answer of Applied, Drain or Figures may differ. It
+// Changed signals that an answer of Applied, Drain, Figures, Validation or Preview may differ. It
 // holds one signal and is meant for one reader.
 func (a *answers) Changed() <-chan struct{} { return a.changed }
 

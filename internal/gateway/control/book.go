@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
@@ -57,7 +58,7 @@ func (b *book) adopt(list []wire.Socket, files []*os.File) error {
 
 // errReserved keeps who says "localhost:7400" from being answered by a workload
 // at [::1]:7400 while the API is at 127.0.0.1:7400.
-var errReserved = errors.New("the port is the API's, at every address")
+var errReserved = errors.New("the port is Drover's own, at every address")
 
 // bind makes sure that there is a socket of that name. Ports of wanted sockets are
 // nobody else's.
@@ -92,14 +93,15 @@ func (b *book) bind(ctx context.Context, name, address string) error {
 	return nil
 }
 
-// reserves says whether a port is that of a wanted socket, and name another one.
+// reserves says whether a port is that of a wanted socket, and name another one. At
+// the link-local address the port is everybody's: 80.
 func (b *book) reserves(name, address string) bool {
 	if slices.Contains(b.wanted, name) {
 		return false
 	}
 	return slices.ContainsFunc(b.wanted, func(wanted string) bool {
 		h := b.held[wanted]
-		return h != nil && portOf(h.Address) == portOf(address)
+		return h != nil && portOf(h.Address) == portOf(address) && !strings.HasPrefix(wanted, linkLocalSocket)
 	})
 }
 

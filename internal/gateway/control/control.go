@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,7 +33,10 @@ type Options struct {
 	Command []string
 	// Version is this program's; that a gateway has another one is only logged.
 	Version string
-	Logger  *slog.Logger
+	// Secret is the SHA-256 of what opens the metadata endpoint to an instance; nil:
+	// none is opened.
+	Secret func(instance string) [sha256.Size]byte
+	Logger *slog.Logger
 }
 
 // Control is the control process's end of the gateway. New is inert.
@@ -45,6 +49,8 @@ type Control struct {
 	gone   map[int]bool // children not yet reaped, by number; supervise's own
 	// stopping: the gateway is being ended on purpose, and not started again.
 	stopping atomic.Bool
+
+	metadata *wire.Metadata // where and how it is served; set before Run
 
 	mu      sync.Mutex
 	waiting *link // attached by Listener, for Run

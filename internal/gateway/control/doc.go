@@ -12,6 +12,8 @@
 //   - A load balancer that cannot be applied (its address is taken, its backend is
 //     Drover's own) says so in its status and serves by its previous spec; when
 //     that cannot be applied any more either, it does not serve, and says so too.
+//   - A set's preview is served as a balancer that no document describes; one that
+//     cannot listen hinders nothing.
 //   - The API's port is no balancer's, at whatever address: a name that stands for
 //     several must not lead to a workload that poses as the API.
 //   - Facts are of the moment: while no gateway answers they are unknown, except

@@ -215,7 +215,10 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 	if p.hint {
 		hints = p.control.hints()
 	}
-	known = p.control.view.with(func(d documents) { w = build(d, hints) })
+	known = p.control.view.with(func(d documents) {
+		w = build(d, hints)
+		p.control.addMetadata(&w, d)
+	})
 	return w, known
 }
 

@@ -82,6 +82,7 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 	for _, b := range w.Balancers {
 		serving[b.Name] = c.book.address(b.Socket)
 	}
+	c.preview(previewsOf(w, serving, problems))
 	type change struct {
 		name    string
 		address string
@@ -109,6 +110,20 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 		}
 	}
 	return nil
+}
+
+// previewsOf are the previews that the documents asked for, as they came to be.
+func previewsOf(w wire.Snapshot, serving map[string]string, problems map[string]problem) map[string]Preview {
+	previews := map[string]Preview{}
+	for _, t := range w.Sets {
+		name := previewName(t.Name)
+		if trouble, bad := problems[name]; bad {
+			previews[t.Name] = Preview{Problem: trouble.message}
+		} else if address, up := serving[name]; up {
+			previews[t.Name] = Preview{Address: address}
+		}
+	}
+	return previews
 }
 
 // write is essential: what a balancer serves is told also when there is no room.

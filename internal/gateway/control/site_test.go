@@ -218,7 +218,7 @@ func (s *site) lb(name string) resource.LoadBalancer {
 }
 
 // instance writes an instance that answers at address.
-func (s *site) instance(name, version, address string, admission resource.Admission) int64 {
+func (s *site) instance(name, version, address string, admission resource.Admission, change ...func(*resource.InstanceStatus)) int64 {
 	s.t.Helper()
 	set, _, ok := resource.SplitInstanceName(name)
 	if !ok {
@@ -226,10 +226,14 @@ func (s *site) instance(name, version, address string, admission resource.Admiss
 	}
 	now := time.Now()
 	return s.update(func(tx *store.Tx) error {
-		return put(tx, resource.KindInstance, name, resource.InstanceSpec{}, resource.InstanceStatus{
+		status := resource.InstanceStatus{
 			Set: set, Version: version, Address: address, Admission: admission, StartedAt: &now,
 			Health: resource.HealthInitializing, Goal: resource.GoalRun, Phase: resource.InstanceRunning,
-		})
+		}
+		for _, c := range change {
+			c(&status)
+		}
+		return put(tx, resource.KindInstance, name, resource.InstanceSpec{}, status)
 	})
 }
 

@@ -23,6 +23,7 @@ func build(d documents, hints map[string][]string) wire.Snapshot {
 		w.Sets = append(w.Sets, wire.Set{
 			Name:      name,
 			Check:     checkOf(d.sets[name].Spec.Health),
+			Weights:   d.sets[name].Status.Weights,
 			Instances: bySet[name],
 		})
 		delete(bySet, name)
@@ -41,8 +42,32 @@ func build(d documents, hints map[string][]string) wire.Snapshot {
 			Up:     hints[name],
 		})
 	}
+	w.Balancers = append(w.Balancers, previews(d)...)
 	return w
 }
+
+// previews are balancers that no document describes: each reaches the colour of a
+// rollout that gets no traffic yet.
+func previews(d documents) (list []wire.Balancer) {
+	for _, set := range slices.Sorted(maps.Keys(d.sets)) {
+		p := d.sets[set].Status.Preview
+		if p == nil {
+			continue
+		}
+		spec := resource.DefaultLoadBalancerSpec()
+		spec.Listen, spec.Backend = p.Listen, &resource.Backend{Set: set}
+		spec.DrainTimeout = resource.Duration(previewDrain)
+		name := previewName(set)
+		list = append(list, wire.Balancer{Name: name, Socket: socketName("balancer", name, p.Listen), Spec: spec, Preview: p.Colour})
+	}
+	return list
+}
+
+// previewDrain is short: nobody relies on a preview.
+const previewDrain = 5 * time.Second
+
+// previewName is no load balancer's: those have no slash.
+func previewName(set string) string { return set + "/preview" }
 
 func instanceOf(i resource.Instance) wire.Instance {
 	w := wire.Instance{
@@ -53,11 +78,21 @@ func instanceOf(i resource.Instance) wire.Instance {
 		Admission: i.Status.Admission,
 		PID:       i.Status.PID,
 		Healthy:   i.Status.Health == resource.HealthHealthy && i.Status.Address != "",
+		Validate:  validateOf(i.Status),
 	}
 	if i.Status.StartedAt != nil {
 		w.StartedAt = *i.Status.StartedAt
 	}
 	return w
+}
+
+// validateOf is what is left to be asked of an instance before it takes traffic.
+// Who is under notice never will.
+func validateOf(s resource.InstanceStatus) *wire.Validate {
+	if s.Validate == nil || s.Notice != nil || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
+		return nil
+	}
+	return &wire.Validate{Path: s.Validate.Path, Expect: s.Validate.Expect, Timeout: s.Validate.Timeout.Std()}
 }
 
 func checkOf(h resource.HealthCheck) *wire.Check {

@@ -139,3 +139,15 @@ func TestAnswersAreOfTheMoment(t *testing.T) {
 		t.Errorf("notified of %v", notified)
 	}
 }
+
+// Who is to leave is not asked any more, though it may have been started anew since.
+func TestNothingIsAskedUnderNotice(t *testing.T) {
+	s := resource.InstanceStatus{Admission: resource.AdmissionOut, Validate: &resource.Validation{Path: "/selftest", Expect: 200}}
+	if validateOf(s) == nil {
+		t.Fatal("it is not asked before")
+	}
+	s.Notice = &resource.Notice{EventID: "e"}
+	if got := validateOf(s); got != nil {
+		t.Errorf("it is asked %+v", got)
+	}
+}

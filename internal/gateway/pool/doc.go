@@ -7,6 +7,10 @@
 // there is no instant at which a request holds a member that a drain did not
 // count. So once a drain reports Idle, no request reaches that member any more.
 //
+// Where colours have weights, a request first gets the colour whose turn it is, so
+// that each gets its share of any number of requests to within one, and then the
+// least busy member of that colour; if none of it can be picked, one of another.
+//
 // A member is InService, Draining or Out (what the documents say), and apart
 // from that healthy or not (what probes say) and refused or not (nobody listened
 // at the last request's connect; until the next successful probe). A drain

@@ -30,7 +30,7 @@ type Pool struct {
 	drained func()
 
 	mu      sync.Mutex
-	levels  levels
+	groups  groups
 	holding int           // requests in flight over all members, removed ones too
 	ready   chan struct{} // closed when a member can be picked; nil while nobody waits
 	closed  bool
@@ -66,13 +66,14 @@ func New(q *Queue, drainTimeout time.Duration, drained func()) *Pool {
 	if drained == nil {
 		drained = func() {}
 	}
-	return &Pool{queue: q, drain: drainTimeout, drained: drained}
+	return &Pool{queue: q, drain: drainTimeout, drained: drained, groups: newGroups(nil)}
 }
 
 // Member is one process in a pool. All but the exported fields belong to its pool.
 type Member struct {
 	Name    string
 	Version string
+	Colour  resource.Colour
 	Backend *upstream.Backend
 	// Counters are those of the version; nil: none are kept.
 	Counters *tally.Counters
@@ -82,7 +83,8 @@ type Member struct {
 	admission resource.Admission
 	healthy   bool
 	refused   bool
-	listed    bool // is in levels
+	listed    bool // is in its group's levels
+	group     *group
 	inFlight  int
 	claims    *Claim // list of those in flight
 	drain     *drain
@@ -153,14 +155,14 @@ func (p *Pool) claim(c *Claim, holder Holder, tried []*Member) (wait <-chan stru
 	if p.closed {
 		return nil, ErrClosed
 	}
-	m := p.levels.least(tried)
+	m := p.groups.pick(tried)
 	switch {
 	case m != nil:
 		*c = Claim{Member: m, holder: holder}
 		m.link(c)
 		p.count(m, +1)
 		return nil, nil
-	case p.levels.size > 0 || len(tried) > 0:
+	case p.groups.size() > 0 || len(tried) > 0:
 		// Who was sent a request once waits for nobody: it may be the request that ends them.
 		return nil, ErrExhausted
 	}
@@ -200,9 +202,9 @@ func (p *Pool) count(m *Member, by int) {
 		m.inFlight += by
 		return
 	}
-	p.levels.remove(m)
+	m.group.levels.remove(m)
 	m.inFlight += by
-	p.levels.add(m)
+	m.group.levels.add(m)
 }
 
 // place puts m among those that can be picked, or takes it out.
@@ -210,10 +212,10 @@ func (p *Pool) place(m *Member) {
 	can := m.admission == resource.AdmissionInService && m.healthy && !m.refused
 	switch {
 	case can && !m.listed:
-		p.levels.add(m)
+		p.list(m)
 		p.wake()
 	case !can && m.listed:
-		p.levels.remove(m)
+		m.group.levels.remove(m)
 	}
 }
 

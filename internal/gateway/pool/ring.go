@@ -74,6 +74,19 @@ func (l *levels) least(except []*Member) *Member {
 	return nil
 }
 
+// all are the members, the least busy first.
+func (l *levels) all() (list []*Member) {
+	for i := range l.rings {
+		for m := l.rings[i].head; m != nil; {
+			list = append(list, m)
+			if m = m.next; m == l.rings[i].head {
+				break
+			}
+		}
+	}
+	return list
+}
+
 func contains(list []*Member, m *Member) bool {
 	for _, x := range list {
 		if x == m {

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -53,6 +54,7 @@ func Network(forbidden func(address string) bool) Asker {
 }
 
 func get(c net.Conn, t Target) error {
+	expect := cmp.Or(t.Expect, http.StatusOK)
 	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nConnection: close\r\n\r\n", t.Path, t.Address, userAgent)
 	if err != nil {
 		return err
@@ -63,13 +65,13 @@ func get(c net.Conn, t Target) error {
 		if err != nil {
 			return fmt.Errorf("read the answer to GET %s: %w", t.Path, err)
 		}
-		if resp.StatusCode >= 100 && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
+		if resp.StatusCode != expect && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("GET %s answered %d, not 200", t.Path, resp.StatusCode)
+		if resp.StatusCode != expect {
+			return fmt.Errorf("GET %s answered %d, not %d", t.Path, resp.StatusCode, expect)
 		}
 		return nil
 	}

@@ -7,5 +7,6 @@
 // quick again, for example when a request found nobody listening.
 //
 // An HTTP probe is healthy when it is answered by exactly 200. Redirects are not
-// followed, and at most 64 KiB of the answer are read.
+// followed, and at most 64 KiB of the answer are read. Once asks a single time, for
+// an answer that may be another.
 package probe

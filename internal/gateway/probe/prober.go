@@ -12,6 +12,7 @@ type Target struct {
 	// Started tells a process from its predecessor at the same address, in nanoseconds.
 	Started  int64
 	Path     string // empty: a TCP connect
+	Expect   int    // the status that is a success; 0: 200
 	Interval time.Duration
 	Timeout  time.Duration
 }
@@ -89,6 +90,21 @@ func (w *Watch) Hurry() {
 	case w.prober.hurried <- struct{}{}:
 	default:
 	}
+}
+
+// Once asks t a single time and calls tell with what came of it, unless stop was
+// called before.
+func (p *Probers) Once(t Target, tell func(error)) (stop func()) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.done.Go(func() {
+		defer cancel()
+		asking, done := context.WithTimeout(ctx, t.Timeout)
+		defer done()
+		if err := p.ask(asking, t); ctx.Err() == nil {
+			tell(err)
+		}
+	})
+	return cancel
 }
 
 type prober struct {

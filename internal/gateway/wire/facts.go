@@ -11,11 +11,15 @@ type Facts struct {
 	// Incarnation names one life of a gateway process: counters begin at zero with it.
 	Incarnation string `json:"incarnation"`
 	// Sequence grows with every change; the next poll waits for a later one.
-	Sequence   uint64          `json:"sequence"`
-	Generation int64           `json:"generation"`
-	Instances  []InstanceFacts `json:"instances,omitempty"`
-	Figures    []Figure        `json:"figures,omitempty"`
-	Balancers  []BalancerFacts `json:"balancers,omitempty"`
+	Sequence   uint64 `json:"sequence"`
+	Generation int64  `json:"generation"`
+	// At is when they were gathered: all counters are of this time or a little later.
+	At        time.Time       `json:"at,omitzero"`
+	Instances []InstanceFacts `json:"instances,omitempty"`
+	Figures   []Figure        `json:"figures,omitempty"`
+	Balancers []BalancerFacts `json:"balancers,omitempty"`
+	// Approvals are the events that were approved and that are still Scheduled in the snapshot.
+	Approvals map[string]time.Time `json:"approvals,omitempty"`
 }
 
 // InstanceFacts are about one instance over all balancers of the gateway.
@@ -23,6 +27,15 @@ type InstanceFacts struct {
 	Name  string `json:"name"`
 	Probe *Probe `json:"probe,omitempty"`
 	Drain *Drain `json:"drain,omitempty"`
+	// Validation is what came of Instance.Validate; nil: nothing yet.
+	Validation *Validation `json:"validation,omitempty"`
+}
+
+// Validation is the outcome of the one attempt to validate a process.
+type Validation struct {
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	At        time.Time `json:"at,omitzero"`
+	Error     string    `json:"error,omitempty"` // empty: it passed
 }
 
 // Probe is the outcome of the set's health check, as consecutive counts: one of the two is zero.
@@ -41,11 +54,13 @@ type Drain struct {
 	Ended           resource.DrainEnd `json:"ended,omitempty"`
 }
 
-// Figure is what was counted for one version of a set. Requests that no
-// instance took (none was in service) are under the empty version.
+// Figure is what was counted for one version of a set in one colour: both colours
+// may have the same. Requests that no instance took (none was in service) are under
+// the empty version.
 type Figure struct {
-	Set     string `json:"set"`
-	Version string `json:"version"`
+	Set     string          `json:"set"`
+	Version string          `json:"version"`
+	Colour  resource.Colour `json:"colour,omitempty"`
 	resource.Counters
 }
 

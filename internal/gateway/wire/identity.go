@@ -57,6 +57,9 @@ func SocketPath(runDir string) string   { return filepath.Join(runDir, "gateway.
 func LockPath(runDir string) string     { return filepath.Join(runDir, "gateway.lock") }
 func IdentityPath(runDir string) string { return filepath.Join(runDir, "gateway.json") }
 
+// ApprovalsPath is where a gateway keeps what it was approved until the control process has taken it up.
+func ApprovalsPath(runDir string) string { return filepath.Join(runDir, "approvals.json") }
+
 // Recorded is the identity that a gateway left in the run folder. A missing or
 // torn file is no error: then only the socket can tell whether one runs.
 func Recorded(runDir string) (Identity, bool) {

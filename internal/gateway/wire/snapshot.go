@@ -15,6 +15,17 @@ type Snapshot struct {
 	// Sockets are all listening sockets that the gateway shall hold. It accepts
 	// on those that a balancer names; the others it only keeps from being taken.
 	Sockets []Socket `json:"sockets,omitempty"`
+	// Metadata is the metadata endpoint of the instances; nil: none is served.
+	Metadata *Metadata `json:"metadata,omitempty"`
+}
+
+// Metadata says where and how the metadata endpoint is served.
+type Metadata struct {
+	Socket string `json:"socket"`
+	// LinkLocal is the socket at the address that clouds use; empty: it is not served there.
+	LinkLocal string `json:"linkLocal,omitempty"`
+	// Rate is how many requests an instance may send in a second.
+	Rate float64 `json:"rate"`
 }
 
 // Socket is a listening socket by name, with the address it is bound to.
@@ -27,8 +38,13 @@ type Socket struct {
 type Set struct {
 	Name string `json:"name"`
 	// Check is the set's health check; nil: the network is not asked and Instance.Healthy is the truth.
-	Check     *Check     `json:"check,omitempty"`
-	Instances []Instance `json:"instances,omitempty"`
+	Check *Check `json:"check,omitempty"`
+	// Weights are the colours' shares of the requests; nil: whoever is in service is the same.
+	Weights   map[resource.Colour]int `json:"weights,omitempty"`
+	Instances []Instance              `json:"instances,omitempty"`
+	// Tags are the set's labels; Events are what all its instances are told.
+	Tags   map[string]string         `json:"tags,omitempty"`
+	Events *resource.ScheduledEvents `json:"events,omitempty"`
 }
 
 // Instance is where one copy can be reached, and whether it may be picked.
@@ -43,6 +59,21 @@ type Instance struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Healthy is what was known last: it counts until this gateway's own probes say otherwise.
 	Healthy bool `json:"healthy,omitempty"`
+	// Secret is the SHA-256 of what opens the metadata endpoint to this instance.
+	Secret []byte `json:"secret,omitempty"`
+	// What the instance can read of itself there.
+	ID        string             `json:"id,omitempty"`
+	Image     string             `json:"image,omitempty"`
+	Placement resource.Placement `json:"placement,omitzero"`
+	// Validate is asked once of this process, as soon as it is healthy; nil: nothing.
+	Validate *Validate `json:"validate,omitempty"`
+}
+
+// Validate is an HTTP GET of Path that must be answered by exactly Expect.
+type Validate struct {
+	Path    string        `json:"path"`
+	Expect  int           `json:"expect"`
+	Timeout time.Duration `json:"timeout"`
 }
 
 // Check is a probe: an HTTP GET of Path that must answer exactly 200, or a TCP
@@ -62,4 +93,7 @@ type Balancer struct {
 	Spec   resource.LoadBalancerSpec `json:"spec"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
+	// Preview: it reaches the instances of this colour only, and those that are out of
+	// service; nothing that it does is counted for a version.
+	Preview resource.Colour `json:"preview,omitempty"`
 }
