@@ -2,17 +2,25 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
-const bodyBytes = 128
+// sizes are those of bodies that a backend can be asked for: GET /128, /1024, /65536.
+var sizes = []int{128, 1 << 10, 64 << 10}
 
-// backend answers every request with the same 128 bytes. It does next to nothing
-// itself, so that what is left of the machine is the proxy's.
+// backend answers every request with the same bytes of the size that is asked
+// for. It does next to nothing itself, so that what is left of the machine is the
+// proxy's.
 func backend(address string) error {
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 128\r\n" +
-		"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n" + strings.Repeat("x", bodyBytes))
+	answers := map[string][]byte{}
+	for _, n := range sizes {
+		answers[strconv.Itoa(n)] = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"+
+			"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n%s", n, strings.Repeat("x", n))
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -22,22 +30,28 @@ func backend(address string) error {
 		if err != nil {
 			return err
 		}
-		go serve(c, answer)
+		go serve(c, answers)
 	}
 }
 
 // serve answers requests without a body until the connection ends.
-func serve(c net.Conn, answer []byte) {
+func serve(c net.Conn, answers map[string][]byte) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for {
-		for {
-			line, err := r.ReadSlice('\n')
-			if err != nil {
+		first, err := r.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		_, path, _ := bytes.Cut(first, []byte(" /"))
+		size, _, _ := bytes.Cut(path, []byte("?"))
+		answer, ok := answers[string(size)]
+		if !ok {
+			answer = answers["128"] // a probe
+		}
+		for len(first) != 2 { // until the empty line after the headers
+			if first, err = r.ReadSlice('\n'); err != nil {
 				return
-			}
-			if len(line) == 2 { // the empty line after the headers
-				break
 			}
 		}
 		if _, err := c.Write(answer); err != nil {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,27 +17,16 @@ import (
 // seen is what the load generator reports.
 type seen struct{ Took, P50, P99 time.Duration }
 
-// load sends a number of requests over kept connections, at a rate, or as fast as
-// they are answered when that is 0. One answer that is not the backend's ends it
+// load sends requests at a level. One answer that is not the backend's ends it
 // with an error.
 func load(args []string) error {
-	address := args[0]
-	connections, err := strconv.Atoi(args[1])
-	if err != nil {
+	d := &driver{address: args[0]}
+	if err := json.Unmarshal([]byte(args[1]), &d.level); err != nil {
 		return err
 	}
-	requests, err := strconv.ParseInt(args[2], 10, 64)
-	if err != nil {
-		return err
-	}
-	rate, err := strconv.Atoi(args[3])
-	if err != nil {
-		return err
-	}
-	d := &driver{address: address}
-	d.left.Store(requests)
-	if rate > 0 {
-		d.gap = time.Duration(connections) * time.Second / time.Duration(rate)
+	d.left.Store(int64(d.Requests))
+	if d.Rate > 0 {
+		d.gap = connections * time.Second / time.Duration(d.Rate)
 	}
 	times := make([][]time.Duration, connections)
 	errs := make([]error, connections)
@@ -61,30 +49,25 @@ func load(args []string) error {
 
 // driver is what the connections have in common.
 type driver struct {
+	level
 	address string
 	left    atomic.Int64
 	gap     time.Duration // between a connection's requests; 0: none
 }
 
-// drive sends one request after the other on one connection. Times count from
-// when a request was due, so that a late one is seen as slow.
-func (d *driver) drive(delay time.Duration) ([]time.Duration, error) {
-	c, err := net.Dial("tcp", d.address)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	request := []byte("GET /hello?name=world HTTP/1.1\r\nHost: " + d.address +
-		"\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n")
-	r := bufio.NewReader(c)
-	var times []time.Duration
+// drive sends one request after the other on one connection, or each on its own.
+// Times count from when a request was due, so that a late one is seen as slow.
+func (d *driver) drive(delay time.Duration) (times []time.Duration, err error) {
+	t := &talk{driver: d, request: fmt.Appendf(nil, "GET /%d?name=world HTTP/1.1\r\nHost: %s\r\n"+
+		"User-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n", d.Bytes, d.address)}
+	defer t.close()
 	due := time.Now().Add(delay)
 	for d.left.Add(-1) >= 0 {
 		if d.gap == 0 {
 			due = time.Now()
 		}
 		time.Sleep(time.Until(due))
-		if err := ask(c, r, request); err != nil {
+		if err := t.ask(); err != nil {
 			return nil, err
 		}
 		times = append(times, time.Since(due))
@@ -93,12 +76,33 @@ func (d *driver) drive(delay time.Duration) ([]time.Duration, error) {
 	return times, nil
 }
 
+// talk is what one of those who send at the same time has.
+type talk struct {
+	*driver
+	request []byte
+	conn    net.Conn // nil: to be opened
+	reader  *bufio.Reader
+}
+
+func (t *talk) close() {
+	if t.conn != nil {
+		t.conn.Close()
+		t.conn = nil
+	}
+}
+
 // ask sends a request and reads the answer.
-func ask(c net.Conn, r *bufio.Reader, request []byte) error {
-	if _, err := c.Write(request); err != nil {
+func (t *talk) ask() (err error) {
+	if t.conn == nil {
+		if t.conn, err = net.Dial("tcp", t.address); err != nil {
+			return err
+		}
+		t.reader = bufio.NewReader(t.conn)
+	}
+	if _, err := t.conn.Write(t.request); err != nil {
 		return err
 	}
-	answer, err := http.ReadResponse(r, nil)
+	answer, err := http.ReadResponse(t.reader, nil)
 	if err != nil {
 		return err
 	}
@@ -106,8 +110,11 @@ func ask(c net.Conn, r *bufio.Reader, request []byte) error {
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK || n != bodyBytes {
+	if answer.StatusCode != http.StatusOK || n != int64(t.Bytes) {
 		return fmt.Errorf("answered with %s and %d bytes", answer.Status, n)
+	}
+	if t.Fresh {
+		t.close()
 	}
 	return nil
 }

@@ -57,10 +57,23 @@ func role(args []string) string {
 	return ""
 }
 
-// level is how much is asked of a candidate.
+// level is what is asked of a candidate.
 type level struct {
-	name           string
-	requests, rate int // rate 0: as fast as they are answered
+	Name     string
+	Requests int
+	Rate     int  // 0: as fast as they are answered
+	Bytes    int  // of an answer
+	Fresh    bool // each request has a connection of its own
+}
+
+func levels(o options) []level {
+	return []level{
+		{Name: "As fast as it goes", Requests: o.requests, Bytes: 128},
+		{Name: fmt.Sprintf("%d requests a second", o.rate), Requests: 5 * o.rate, Rate: o.rate, Bytes: 128},
+		{Name: "As fast as it goes, 1 KiB", Requests: o.requests / 2, Bytes: 1 << 10},
+		{Name: "As fast as it goes, 64 KiB", Requests: o.requests / 5, Bytes: 64 << 10},
+		{Name: "As fast as it goes, a connection for each request", Requests: o.requests / 5, Bytes: 128, Fresh: true},
+	}
 }
 
 // candidate is a proxy before the backends.
@@ -87,9 +100,8 @@ func run(ctx context.Context, o options) (err error) {
 			err = err2
 		}
 	}()
-	levels := []level{{"as fast as it goes", o.requests, 0}, {fmt.Sprintf("%d requests a second", o.rate), 5 * o.rate, o.rate}}
 	for round := range o.rounds + 1 {
-		for _, l := range levels {
+		for _, l := range levels(o) {
 			for _, c := range w.candidates {
 				f, err := w.measure(ctx, c, l)
 				if err != nil {
@@ -98,12 +110,12 @@ func run(ctx context.Context, o options) (err error) {
 				if round == 0 {
 					continue // connections are opened, pools filled
 				}
-				c.rounds[l.name] = append(c.rounds[l.name], f)
-				fmt.Fprintf(os.Stderr, "round %d, %s, %s: %.1f µs\n", round, l.name, c.name, micros(f.CPU))
+				c.rounds[l.Name] = append(c.rounds[l.Name], f)
+				fmt.Fprintf(os.Stderr, "round %d, %s, %s: %.1f µs\n", round, l.Name, c.name, micros(f.CPU))
 			}
 		}
 	}
-	for _, l := range levels {
+	for _, l := range levels(o) {
 		print(l, w.candidates)
 	}
 	return nil
@@ -123,21 +135,22 @@ func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, er
 		return figures{}, err
 	}
 	return figures{
-		CPU: (after - before) / time.Duration(l.requests), P50: seen.P50, P99: seen.P99,
-		PerSec: float64(l.requests) / seen.Took.Seconds(),
+		CPU: (after - before) / time.Duration(l.Requests), P50: seen.P50, P99: seen.P99,
+		PerSec: float64(l.Requests) / seen.Took.Seconds(),
 	}, nil
 }
 
+// print compares with the last candidate.
 func print(l level, all []*candidate) {
-	fmt.Printf("\n%s:\n\n", l.name)
-	fmt.Println("| candidate | CPU per request | ratio to httputil | requests/s | p50 | p99 |")
+	last := all[len(all)-1]
+	fmt.Printf("\n%s:\n\n", l.Name)
+	fmt.Printf("| candidate | CPU per request | ratio to %s | requests/s | p50 | p99 |\n", last.name)
 	fmt.Println("|---|---|---|---|---|---|")
-	plain := all[0].rounds[l.name]
 	for _, c := range all {
-		rounds := c.rounds[l.name]
+		rounds := c.rounds[l.Name]
 		var ratios []float64
 		for i, f := range rounds {
-			ratios = append(ratios, float64(f.CPU)/float64(plain[i].CPU))
+			ratios = append(ratios, float64(f.CPU)/float64(last.rounds[l.Name][i].CPU))
 		}
 		fmt.Printf("| %s | %.1f µs | %.2f | %.0f | %.1f ms | %.1f ms |\n", c.name,
 			median(rounds, func(f figures) float64 { return micros(f.CPU) }), middle(ratios),

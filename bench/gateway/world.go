@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/bench/server"
@@ -135,6 +135,7 @@ func (w *world) startOther(name, program string, args func(listen string) ([]str
 	}
 	cmd := exec.Command(program, list...)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as services are, and Drover's gateway: sessions get equal shares of a processor
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -165,7 +166,11 @@ func (w *world) haproxy(listen string, backends []string) ([]string, error) {
 
 // load runs the load generator as a process of its own.
 func (w *world) load(ctx context.Context, address string, l level) (seen, error) {
-	cmd := exec.CommandContext(ctx, w.program, "load", address, strconv.Itoa(connections), strconv.Itoa(l.requests), strconv.Itoa(l.rate))
+	text, err := json.Marshal(l)
+	if err != nil {
+		return seen{}, err
+	}
+	cmd := exec.CommandContext(ctx, w.program, "load", address, string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

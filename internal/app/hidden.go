@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/droverhq/drover/internal/compute/process"
@@ -37,6 +39,7 @@ func runGateway(version string, args []string) int {
 	log := slog.New(redact.Handler(slog.NewTextHandler(os.Stderr, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	tuneGateway()
 	err := gateway.Run(ctx, gateway.Options{
 		RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
 		Metadata: metadataServers(args[0], log),
@@ -47,3 +50,18 @@ func runGateway(version string, args []string) int {
 	}
 	return 0
 }
+
+// tuneGateway sets what the environment leaves open.
+func tuneGateway() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(gatewayProcessors(runtime.GOMAXPROCS(0)))
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // requests leave no garbage, so that memory is worth more than collections
+	}
+}
+
+// gatewayProcessors is how many of a machine's processors the gateway runs on at
+// once. The other half is the workloads': where all are busy, threads that the
+// kernel takes off a processor keep requests waiting that another could answer.
+func gatewayProcessors(all int) int { return (all + 1) / 2 }

@@ -34,3 +34,11 @@ func TestTheGatewayTakesSIGTERMAsAWish(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+func TestTheGatewayLeavesProcessorsToWorkloads(t *testing.T) {
+	for all, want := range map[int]int{1: 1, 2: 1, 3: 2, 4: 2, 64: 32} {
+		if got := gatewayProcessors(all); got != want {
+			t.Errorf("of %d processors the gateway uses %d, want %d", all, got, want)
+		}
+	}
+}

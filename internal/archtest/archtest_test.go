@@ -38,6 +38,8 @@ func TestArrowsThatWouldBreak(t *testing.T) {
 		{"internal/gateway", "internal/store", "while the control process is down"},
 		{"internal/gateway/proxy", "internal/store", "while the control process is down"},
 		{"internal/gateway/proxy", "internal/gateway/control", "while the control process is down"},
+		{"internal/gateway/socket", "internal/resource", "all of it can be read"},
+		{"internal/gateway/control", "internal/gateway/socket", "over its socket alone"},
 		{"internal/gateway/control", "internal/gateway/pool", "over its socket alone"},
 		{"internal/gateway/control", "internal/fleet", "meet in the store"},
 		{"internal/compute", "internal/gateway/control", "meet in the store"},

@@ -136,3 +136,9 @@ func (f *Field) parse(line []byte) (err error) {
 	f.Hop = f.Kind.hopByHop()
 	return err
 }
+
+// InTrailer says whether a field of that name may come after the body.
+func InTrailer(name []byte) bool {
+	kind, err := kindOf(name)
+	return err == nil && len(name) > 0 && all(name, isToken) && kind.inTrailer()
+}

@@ -116,6 +116,12 @@ const (
 	CutForced
 )
 
+// TryClaim is Claim for those who do not wait: it is false when they would have to.
+func (p *Pool) TryClaim(c *Claim, holder Holder, tried []*Member) (done bool, err error) {
+	wait, err := p.claim(c, holder, tried)
+	return wait == nil, err
+}
+
 // Claim picks a member for holder's request and counts it in. It waits until
 // deadline when none can be picked. Members in tried are not picked again.
 func (p *Pool) Claim(ctx context.Context, c *Claim, holder Holder, deadline time.Time, tried []*Member) error {

@@ -1,11 +1,10 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
 )
@@ -14,75 +13,62 @@ import (
 func (x *exchange) finish(v verdict, end tally.End, o outcome) {
 	q := tally.Request{End: end, Status: o.status, Retried: x.last.err != nil}
 	if o.status != http.StatusSwitchingProtocols {
-		q.Latency = time.Since(x.began)
+		q.Latency = x.front.now() - x.began
 	}
 	x.count(q)
 	switch v {
+	case verdictDone:
+		if o.orderly && o.err != nil && o.status != http.StatusSwitchingProtocols {
+			_ = x.client.finish(nil)
+		}
 	case verdictBad:
 		x.log("The backend gave no whole answer", o)
-		x.answer(http.StatusBadGateway, "the instance gave no answer")
-	case verdictLarge:
-		x.answer(http.StatusRequestEntityTooLarge, errBodyTooLarge.Error())
+		x.client.plain(http.StatusBadGateway, "the instance gave no answer", false)
+	case verdictRefused:
+		x.client.plain(o.refused.Status, o.refused.Reason, false)
 	case verdictLate:
 		x.log("The request took too long", o)
-		x.answer(http.StatusGatewayTimeout, "the request took longer than this load balancer allows")
+		x.client.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
 	case verdictBroken:
 		if end != tally.Abandoned {
 			x.log("An answer was cut short", o)
 		}
-		x.abort()
+		x.client.abort()
 	}
 }
 
 // unserved answers a request that no member took.
-func (x *exchange) unserved(ctx context.Context, err error) {
+func (x *exchange) unserved(err error) {
+	cause := x.ended()
 	switch {
-	case errors.Is(context.Cause(ctx), errCut):
+	case errors.Is(cause, errCut):
 		x.count(tally.Request{End: tally.CutOff})
-		x.answer(http.StatusServiceUnavailable, "the load balancer is closing")
-	case x.r.Context().Err() != nil:
+		x.client.plain(http.StatusServiceUnavailable, "the load balancer is closing", false)
+	case errors.Is(cause, errClientGone):
 		x.count(tally.Request{End: tally.Abandoned})
-		x.abort()
+		x.client.abort()
 	case x.last.err != nil && x.last.sent:
 		_, end := judge(x.last, again{})
 		x.count(tally.Request{End: end})
 		x.log("No other instance could answer", x.last)
-		x.answer(http.StatusBadGateway, "the instance gave no answer")
-	case ctx.Err() != nil:
+		x.client.plain(http.StatusBadGateway, "the instance gave no answer", false)
+	case cause != nil:
 		x.count(tally.Request{End: tally.Failed})
-		x.answer(http.StatusGatewayTimeout, "the request took longer than this load balancer allows")
+		x.client.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
 	case errors.Is(err, pool.ErrExhausted):
 		x.count(tally.Request{End: tally.Failed})
 		x.log("No instance could be reached", x.last)
-		x.answer(http.StatusBadGateway, "no instance could be reached")
+		x.client.plain(http.StatusBadGateway, "no instance could be reached", false)
 	default:
 		x.count(tally.Request{End: tally.Failed})
-		x.w.Header().Set("Retry-After", "1")
-		x.answer(http.StatusServiceUnavailable, err.Error())
+		x.client.plain(http.StatusServiceUnavailable, err.Error(), true)
 	}
-}
-
-// abort breaks the client's connection. It does not return.
-func (x *exchange) abort() {
-	// net/http would first read what is left of the body, however slowly it comes.
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
-	panic(http.ErrAbortHandler)
 }
 
 // refuse answers a request that is not sent on for what it is.
-func (x *exchange) refuse(status int, why string) {
+func (x *exchange) refuse(e *h1.Error) {
 	x.count(tally.Request{End: tally.Answered})
-	x.answer(status, why)
-}
-
-// answer is the gateway's own. What is left of the request's body is not read:
-// the connection ends with it.
-func (x *exchange) answer(status int, why string) {
-	if x.r.ContentLength != 0 && x.kept == nil {
-		x.w.Header().Set("Connection", "close")
-		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(lingerTime))
-	}
-	x.server.plain(x.w, status, why)
+	x.client.plain(e.Status, e.Reason, false)
 }
 
 // count adds the request to its balancer's figures, and to those of the version
@@ -100,7 +86,7 @@ func (x *exchange) count(q tally.Request) {
 
 // log tells of a request that went wrong. No query, no header: they may hold secrets.
 func (x *exchange) log(message string, o outcome) {
-	a := []any{"balancer", x.config.Name, "method", x.r.Method, "path", x.r.URL.Path, "error", o.err,
+	a := []any{"balancer", x.config.Name, "method", string(x.req.Method), "path", string(x.req.Path), "error", o.err,
 		"sent", o.sent, "died", o.died, "cut", o.cut != pool.NotCut}
 	if m := x.claim.Member; m != nil {
 		a = append(a, "instance", m.Name)

@@ -5,12 +5,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
+	"github.com/droverhq/drover/internal/gateway/upstream"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -22,18 +23,17 @@ func TestAnInstanceThatIsTakenAwayAtOnce(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 		return false
 	})
-	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 	x := &exchange{
-		front: g.front, config: g.config, route: g.config.Routes.Match("", "/"), w: httptest.NewRecorder(), r: r,
-		again: again{idempotent: true, whole: true}, deadline: time.Now().Add(patience),
+		front: g.front, config: g.config, route: g.config.Routes.Match(nil, []byte("/")),
+		req: &h1.Request{Method: []byte("GET"), Path: []byte("/"), Host: []byte("a")}, again: again{idempotent: true, whole: true},
 	}
-	if err := x.claimMember(t.Context()); err != nil {
+	if err := x.claimMember(); err != nil {
 		t.Fatal(err)
 	}
 	x.holding = true
 	g.pool.Admit(g.members["a"], resource.AdmissionOut)
 	done := make(chan outcome, 1)
-	go func() { done <- x.attempt(t.Context()) }()
+	go func() { done <- x.attempt() }()
 	select {
 	case o := <-done:
 		if o.err == nil || o.cut != pool.CutForced {
@@ -52,8 +52,9 @@ func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	m := g.add("a", l.Addr().String())
+	m := &pool.Member{Name: "a", Backend: upstream.New(l.Addr().String(), 0, nil)}
 	m.Recover = func() { g.pool.Observe(m, true, true) }
+	g.pool.Add(m, resource.AdmissionInService, true)
 	resp, _, err := do(t, g.client(), "POST", g.url("/"), []byte("x"))
 	if err != nil || resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("got %v, %v", resp, err)

@@ -1,10 +1,26 @@
 // Package proxy is the data path: it takes requests from clients and has them
 // answered by members of a pool.
 //
-// A Front is one listening socket. It serves HTTP/1.1 with net/http's server and
-// speaks to backends on connections of its own (package upstream), in the
-// goroutine of the request. What a request needs of the documents is in a Config,
-// which is replaced whole; a request uses the one that was there when it began.
+// A Front is one listening socket. It speaks HTTP/1.1 on connections of its own,
+// in front (package h1 reads and writes the messages) and behind (package
+// upstream). Each of a client's connections has one goroutine, which reads a head,
+// has it answered and passes the answer on; a body that is streamed to a backend
+// has one more. What a request needs of the documents is in a Config, which is
+// replaced whole; a request uses the one that was there when it began.
+//
+// An exchange, which is one request over all its attempts, sees whom it answers
+// through the interface client, and knows nothing of how that one speaks.
+//
+// # What waiting costs
+//
+// A request costs no allocation, timer or context. What it works with is lent to
+// its connection from the first byte of its head to the last of its answer: a
+// connection that waits for its next request holds no buffer, and after a second no
+// goroutine either. A sweep over all connections, ten times a second, ends those
+// whose time is over, and sees whether the clients of requests that run for longer
+// than that are still there.
+//
+// A client that is slow with its head holds little more than what it sent of it.
 //
 // # One request
 //
@@ -16,8 +32,11 @@
 //   - Not a byte can have reached a process: another member, whatever the method.
 //   - The client has seen nothing, the method is idempotent and the body can be
 //     sent again: another member. Each one at most once when the process died;
-//     one other at most when it lives.
+//     one other at most when it lives, as long as such requests are few.
 //   - Otherwise it is never sent again: 502, or the client's connection is cut.
+//
+// What h1 refuses of a request is answered by its status and the end of the
+// connection; what it refuses of an answer is a 502, and never passed on.
 //
 // A non-idempotent request is only sent on a pooled connection that was used
 // within the last second and that the other end has not closed.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/gateway/upstream"
@@ -26,58 +28,96 @@ const (
 	maxRefused = 32
 )
 
-// errCut is the cause of a request's end when its listener's drain time is over.
-var errCut = errors.New("the listener's drain time is over")
+// Why a request ends before it was answered, beside context.DeadlineExceeded.
+var (
+	errCut        = errors.New("the listener's drain time is over")
+	errClientGone = errors.New("the client has left")
+)
 
-// exchange is one request on its way, over all its attempts.
+// exchange is one request on its way, over all its attempts. It is used for one
+// request after the other.
 type exchange struct {
 	front  *Front
-	server *server
 	config *Config
 	route  *Route
-	w      http.ResponseWriter
-	r      *http.Request
-	began  time.Time
-	head   requestHead
+	client client
+	req    *h1.Request
+	from   sender
+	began  time.Duration
+	ready  time.Duration // when there was something to send: waiting begins
 	again  again
 	kept   []byte // the body, when it is kept to be sent again
-	// deadline ends the wait for a member.
-	deadline time.Time
-	fresh    bool // a pooled connection failed: use a new one
-	refused  int  // attempts that found nobody
-	tried    []*pool.Member
-	last     outcome
+	fresh  bool   // a pooled connection failed: use a new one
+	// refused counts attempts that found nobody.
+	refused int
+	tried   []*pool.Member
+	last    outcome
 
 	claim   pool.Claim
 	holding bool // claim is to be released
+
+	// What stays, to be used again:
+	resp    h1.Response
+	chunks  h1.Chunked // of the answer
+	out     []byte     // the request as it is sent
+	store   []byte     // of kept
+	escaped []byte     // of path
 
 	mu     sync.Mutex
 	conn   *upstream.Conn // of the attempt in progress
 	stream *stream        // what conn has become
 	broken bool           // Interrupt was called during the attempt
+	cause  error          // why the request ends
+	cancel context.CancelCauseFunc
+}
+
+// start makes ready for a request.
+func (x *exchange) start(f *Front, c *Config, from client, r *h1.Request, peer netip.Addr) {
+	x.front, x.config, x.client, x.req = f, c, from, r
+	x.from = sender{address: peer, trusted: trusts(c.Trusted, peer)}
+	x.began = f.now()
+}
+
+// forget drops what belongs to the request.
+func (x *exchange) forget() {
+	clear(x.tried)
+	if cap(x.out) > copySize {
+		x.out = nil
+	}
+	x.resp.Reset()
+	x.front, x.config, x.route, x.client, x.req, x.kept = nil, nil, nil, nil, nil, nil
+	x.fresh, x.refused, x.tried, x.last, x.again = false, 0, x.tried[:0], outcome{}, again{}
+	x.claim = pool.Claim{}
+	x.broken, x.cause = false, nil
+}
+
+// path is the request's, as routes know it.
+func (x *exchange) path() []byte {
+	if !slices.Contains(x.req.Path, '%') {
+		return x.req.Path
+	}
+	x.escaped = unescape(x.escaped[:0], x.req.Path)
+	return x.escaped
 }
 
 // run has the request answered, and counts it.
 func (x *exchange) run() {
-	ctx := x.r.Context()
-	if limit := time.Duration(x.config.Limits.RequestTimeout); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
 	if !x.takeBody() {
 		return
 	}
-	x.deadline = time.Now().Add(x.config.QueueTimeout)
 	defer x.release(false) // should anything below panic, a drain must not wait for it
 	for {
-		if err := x.claimMember(ctx); err != nil {
-			x.unserved(ctx, err)
+		if err := x.claimMember(); err != nil {
+			x.unserved(err)
 			return
 		}
 		x.holding = true
-		o := x.attempt(ctx)
+		o := x.attempt()
 		v, end := judge(o, x.again)
+		if v == verdictRetry && !x.affordable(&o) {
+			x.again.replays = maxReplays
+			v, end = judge(o, x.again)
+		}
 		if v == verdictRetry {
 			x.retry(o)
 			continue
@@ -87,14 +127,27 @@ func (x *exchange) run() {
 	}
 }
 
+// affordable says whether the request may be sent again as far as the others go.
+// What cannot have run, and what an instance's end explains, always may.
+func (x *exchange) affordable(o *outcome) bool {
+	if !o.sent || o.died || o.cut != pool.NotCut {
+		return true
+	}
+	return x.front.extra.take(x.front.now(), x.front.counters.Requests())
+}
+
 // claimMember claims one. A pool that was closed meanwhile means that the
 // documents changed: the request goes where they say now.
-func (x *exchange) claimMember(ctx context.Context) error {
+func (x *exchange) claimMember() error {
 	x.mu.Lock()
 	x.broken = false // from the claim on it is Interrupt's
+	cause := x.cause
 	x.mu.Unlock()
+	if cause != nil {
+		return cause
+	}
 	for {
-		err := x.route.Pool.Claim(ctx, &x.claim, x, x.deadline, x.tried)
+		err := x.claimFrom(x.route.Pool)
 		if !errors.Is(err, pool.ErrClosed) {
 			return err
 		}
@@ -103,7 +156,7 @@ func (x *exchange) claimMember(ctx context.Context) error {
 			return err // the front itself has ended
 		}
 		x.config = c
-		route := c.Routes.Match(x.r.Host, x.r.URL.Path)
+		route := c.Routes.Match(x.req.Host, x.path())
 		if route == nil {
 			return pool.ErrNone
 		}
@@ -111,60 +164,98 @@ func (x *exchange) claimMember(ctx context.Context) error {
 	}
 }
 
+func (x *exchange) claimFrom(p *pool.Pool) error {
+	if done, err := p.TryClaim(&x.claim, x, x.tried); done {
+		return err
+	}
+	ctx := x.slowly()
+	defer x.quickly()
+	wait := x.config.QueueTimeout - (x.front.now() - x.ready)
+	return p.Claim(ctx, &x.claim, x, time.Now().Add(wait), x.tried)
+}
+
+// slowly is a context for what may take long. It ends when the request does, and
+// with a call of quickly.
+func (x *exchange) slowly() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cause != nil {
+		cancel(x.cause)
+	}
+	x.cancel = cancel
+	return ctx
+}
+
+func (x *exchange) quickly() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.cancel(nil)
+	x.cancel = nil
+}
+
 // takeBody decides how the body will travel, and reads it when it is kept.
 // It is false when the request was answered instead.
 func (x *exchange) takeBody() bool {
-	r, limit := x.r, int64(x.config.Limits.MaxBodyBytes)
-	if limit > 0 && r.ContentLength > limit {
-		x.refuse(http.StatusRequestEntityTooLarge, errBodyTooLarge.Error())
+	r, limit := x.req, int64(x.config.Limits.MaxBodyBytes)
+	x.ready = x.began
+	x.again = again{idempotent: isIdempotent(r.Method), whole: true}
+	switch {
+	case r.Length == 0:
+		return true
+	case limit > 0 && r.Length > limit:
+		x.refuse(errBodyTooLarge)
+		return false
+	case r.Length < 0 || r.Length > keepBody || r.Expect100:
+		return true
+	}
+	if x.kept = x.client.early(r.Length); x.kept != nil || !x.again.idempotent {
+		return true
+	}
+	return x.keepBody(int(r.Length))
+}
+
+func (x *exchange) keepBody(n int) bool {
+	x.store = slices.Grow(x.store[:0], n)[:n]
+	if limit := time.Duration(x.config.Limits.IdleTimeout); limit > 0 {
+		x.client.limitRead(time.Now().Add(limit))
+	}
+	if _, err := io.ReadFull(reader{x.client}, x.store); err != nil {
+		x.count(tally.Request{End: tally.Abandoned})
+		x.client.abort()
 		return false
 	}
-	x.again = again{idempotent: isIdempotent(r.Method), whole: true}
-	x.head.length = r.ContentLength
-	if r.ContentLength == 0 {
-		return true
-	}
-	x.head.expecting = r.ProtoAtLeast(1, 1) && hasToken(r.Header["Expect"], "100-continue")
-	rc := http.NewResponseController(x.w)
-	if !x.again.idempotent || r.ContentLength < 0 || r.ContentLength > keepBody || x.head.expecting {
-		_ = rc.EnableFullDuplex()
-		return true
-	}
-	if limit := time.Duration(x.config.Limits.IdleTimeout); limit > 0 {
-		_ = rc.SetReadDeadline(time.Now().Add(limit))
-	}
-	x.kept = make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, x.kept); err != nil {
-		x.count(tally.Request{End: tally.Abandoned})
-		x.abort()
-	}
-	_ = rc.SetReadDeadline(time.Time{})
+	x.client.limitRead(time.Time{})
+	x.kept, x.ready = x.store, x.front.now()
 	return true
 }
 
+// reader reads a client's body.
+type reader struct{ client }
+
+func (r reader) Read(p []byte) (int, error) { return r.read(p) }
+
 // streams says whether the body goes to the process as it comes from the client.
-func (x *exchange) streams() bool { return x.head.length != 0 && x.kept == nil }
+func (x *exchange) streams() bool { return x.req.Length != 0 && x.kept == nil }
 
 // attempt sends the request to the claimed member, passes on what it answers and
 // releases the claim.
-func (x *exchange) attempt(ctx context.Context) outcome {
+func (x *exchange) attempt() outcome {
 	m := x.claim.Member
-	c, err := x.connect(ctx, m.Backend)
+	c, err := x.connect(m.Backend)
 	var o outcome
 	if err != nil {
 		o.err = err
 		x.notReached(m, err)
 	} else {
-		stop := context.AfterFunc(ctx, x.Interrupt)
 		o = x.talk(c)
-		keep := stop() && o.err == nil && o.keep
-		if x.letGo() || !keep {
+		if broken := x.letGo(); broken || o.err != nil || !o.keep {
 			c.Close()
 		} else {
 			c.Keep()
 		}
 	}
-	x.explain(ctx, m, &o)
+	x.explain(m, &o)
 	o.cut = max(o.cut, x.release(o.died))
 	return o
 }
@@ -179,7 +270,7 @@ func (x *exchange) release(died bool) pool.Cut {
 }
 
 // connect returns a pooled connection, where that is safe, or a new one.
-func (x *exchange) connect(ctx context.Context, b *upstream.Backend) (*upstream.Conn, error) {
+func (x *exchange) connect(b *upstream.Backend) (*upstream.Conn, error) {
 	if !x.fresh {
 		repeatable := x.again.idempotent && !x.streams()
 		maxAge := upstream.IdleTime
@@ -190,43 +281,13 @@ func (x *exchange) connect(ctx context.Context, b *upstream.Backend) (*upstream.
 			return x.hold(c), nil
 		}
 	}
+	ctx := x.slowly()
+	defer x.quickly()
 	c, err := b.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return x.hold(c), nil
-}
-
-// hold makes c what Interrupt breaks.
-func (x *exchange) hold(c *upstream.Conn) *upstream.Conn {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.conn, x.stream = c, nil
-	if x.broken {
-		c.Interrupt()
-	}
-	return c
-}
-
-// letGo ends Interrupt's power over the connection, and says whether it was used.
-func (x *exchange) letGo() (broken bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.conn, x.stream = nil, nil
-	return x.broken
-}
-
-// Interrupt makes the attempt in progress fail, or its stream end in order.
-func (x *exchange) Interrupt() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.broken = true
-	switch {
-	case x.stream != nil:
-		x.stream.interrupt()
-	case x.conn != nil:
-		x.conn.Interrupt()
-	}
 }
 
 // notReached takes a member out of the choice when it is to blame that no
@@ -235,7 +296,7 @@ func (x *exchange) notReached(m *pool.Member, err error) {
 	ne, isNet := errors.AsType[net.Error](err)
 	blame := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || isNet && ne.Timeout()
-	if !blame || x.r.Context().Err() != nil {
+	if !blame || x.ended() != nil {
 		x.tried = append(x.tried, m) // ours: too many open files, no free port; or the name is not known
 		return
 	}
@@ -246,19 +307,19 @@ func (x *exchange) notReached(m *pool.Member, err error) {
 }
 
 // explain finds out why an attempt failed.
-func (x *exchange) explain(ctx context.Context, m *pool.Member, o *outcome) {
+func (x *exchange) explain(m *pool.Member, o *outcome) {
 	if o.err == nil {
 		return
 	}
-	switch cause := context.Cause(ctx); {
+	switch cause := x.ended(); {
 	case errors.Is(cause, errCut):
 		o.cut = pool.CutDrain
 	case errors.Is(cause, context.DeadlineExceeded):
 		o.timedOut = true
-	case cause != nil && !o.deaf:
+	case cause != nil:
 		o.clientGone = true
 	case o.sent && !o.clientGone && x.route.Pool.WasCut(&x.claim) != pool.CutDrain:
-		if o.died = m.Backend.Died(context.WithoutCancel(ctx)); o.died {
+		if o.died = m.Backend.Died(context.Background()); o.died {
 			x.route.Pool.Refuse(m)
 		}
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -38,58 +40,47 @@ type Front struct {
 	logger   *slog.Logger
 	config   atomic.Pointer[Config]
 	gate     *gate
-	active   atomic.Int64 // requests
-	retiring atomic.Bool
+	extra    repeats
+	epoch    time.Time
+	today    atomic.Pointer[dateLine]
+	retiring atomic.Bool     // connections end with their next answer
+	over     atomic.Bool     // nothing in flight has time left
+	lot      *socket.Lot     // of idle connections; nil: this system has none
+	living   context.Context // until all is closed
+	die      context.CancelFunc
 
-	ctx       context.Context // ends what is in flight
-	cut       context.CancelCauseFunc
 	accepting context.Context
 	stop      context.CancelFunc
 	accept    sync.WaitGroup
+	serving   sync.WaitGroup // connections, and the sweep over them
 
-	mu      sync.Mutex
-	servers []*server // the last one takes new connections
+	mu       sync.Mutex
+	first    *conn
+	sweeping bool
 }
 
 // Serve begins to accept on a listener, which is the front's own from now on.
 func Serve(o Options, c *Config) *Front {
-	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger)}
-	f.gate = newGate()
-	f.ctx, f.cut = context.WithCancelCause(context.Background())
-	f.accepting, f.stop = context.WithCancel(f.ctx)
+	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger), gate: newGate(), epoch: time.Now()}
+	f.living, f.die = context.WithCancel(context.Background())
+	f.accepting, f.stop = context.WithCancel(context.Background())
+	if lot, err := socket.NewLot(); err == nil { // else each connection keeps its goroutine
+		f.lot = lot
+		f.serving.Go(lot.Run)
+	}
 	f.Configure(c)
 	f.accept.Go(f.acceptAll)
 	return f
 }
 
-// Configure puts a new config in place. Connections that exist keep the limits
-// that they began with until their next answer, which closes them when those changed.
+// Configure puts a new config in place, limits of connections that exist included.
 func (f *Front) Configure(c *Config) {
-	old := f.config.Swap(c)
+	f.config.Store(c)
 	f.gate.limit(c.Limits.MaxConnections, c.Limits.MaxConnectionsPerClient)
-	if old != nil && sameServer(old.Limits, c.Limits) {
-		return
-	}
-	s := newServer(f, c.Limits)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, old := range f.servers {
-		old.leaving.Store(true)
-	}
-	f.servers = append(f.ended(), s)
 }
 
-// ended drops the servers that have no connection any more. f.mu is held.
-func (f *Front) ended() (living []*server) {
-	for _, s := range f.servers {
-		if s.connections.Load() > 0 {
-			living = append(living, s)
-		} else {
-			s.close()
-		}
-	}
-	return living
-}
+// now is a time that is cheap to get.
+func (f *Front) now() time.Duration { return time.Since(f.epoch) }
 
 // Connections is how many clients are connected; refused how many were turned
 // away for their own number.
@@ -113,19 +104,59 @@ func (f *Front) acceptAll() {
 	}
 }
 
-func (f *Front) take(c *net.TCPConn) {
-	client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
-	if !f.gate.enter(client) {
-		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = c.Write([]byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
-		_ = c.Close()
+func (f *Front) take(tcp *net.TCPConn) {
+	peer := peerOf(tcp)
+	if !f.gate.enter(peer) {
+		_ = tcp.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = tcp.Write([]byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+		_ = tcp.Close()
 		return
 	}
+	c := &conn{front: f, peer: peer, since: f.now()}
+	if err := c.in.Init(tcp, heads); err != nil {
+		f.gate.leave(peer)
+		_ = tcp.Close()
+		return
+	}
+	f.enter(c)
+	f.serving.Go(c.serve)
+}
+
+func (f *Front) enter(c *conn) {
 	f.mu.Lock()
-	s := f.servers[len(f.servers)-1]
-	s.connections.Add(1) // before Configure may think that it has none
-	f.mu.Unlock()
-	s.serve(c, func() { f.gate.leave(client) })
+	defer f.mu.Unlock()
+	if c.next = f.first; c.next != nil {
+		c.next.prev = c
+	}
+	f.first = c
+	if !f.sweeping {
+		f.sweeping = true
+		f.serving.Go(f.sweep)
+	}
+}
+
+func (f *Front) left(c *conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		f.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	f.gate.leave(c.peer)
+}
+
+// connections appends all that are open.
+func (f *Front) connections(all []*conn) []*conn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := f.first; c != nil; c = c.next {
+		all = append(all, c)
+	}
+	return all
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -153,10 +184,19 @@ func (f *Front) Close() {
 // open for linger, in case one is on its way.
 func (f *Front) Finish(linger time.Duration) {
 	f.drain(f.config.Load().DrainTimeout, linger)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, s := range f.servers {
-		s.close()
+	f.cut(true)
+	f.die()
+	if f.lot != nil {
+		f.lot.Close()
+	}
+	f.serving.Wait()
+}
+
+// cut ends all requests, and with forGood all connections too.
+func (f *Front) cut(forGood bool) {
+	f.over.Store(true)
+	for _, c := range f.connections(nil) {
+		c.cut(forGood)
 	}
 }
 
@@ -170,7 +210,7 @@ func (f *Front) drain(timeout, linger time.Duration) {
 	began := time.Now()
 	for f.busy() || f.gate.now() > 0 && time.Since(began) < linger {
 		if time.Since(began) >= timeout {
-			f.cut(errCut)
+			f.cut(false)
 			break
 		}
 		pause(context.Background(), drainStep)
@@ -178,7 +218,52 @@ func (f *Front) drain(timeout, linger time.Duration) {
 	for end := time.Now().Add(cutGrace); f.busy() && time.Now().Before(end); {
 		pause(context.Background(), drainStep)
 	}
-	f.cut(errCut)
 }
 
-func (f *Front) busy() bool { return f.active.Load() > 0 }
+// busy says whether any request waits for its answer.
+func (f *Front) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := f.first; c != nil; c = c.next {
+		if c.busyNow() {
+			return true
+		}
+	}
+	return false
+}
+
+// dateLine is the Date field of one second.
+type dateLine struct {
+	second time.Duration
+	text   string
+}
+
+// date is the field that says when an answer was passed on. It may be a second old.
+func (f *Front) date() string {
+	second := f.now() / time.Second
+	d := f.today.Load()
+	if d == nil || d.second != second {
+		d = &dateLine{second, "Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n"}
+		f.today.Store(d)
+	}
+	return d.text
+}
+
+// handle is every request's way in.
+func (f *Front) handle(c *conn, w *work, config *Config) {
+	defer c.idle()
+	r := &w.req
+	if string(r.Method) == http.MethodConnect {
+		w.client.last = true
+		w.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		return
+	}
+	x := &w.x
+	x.start(f, config, &w.client, r, c.peer)
+	if x.route = config.Routes.Match(r.Host, x.path()); x.route == nil {
+		w.client.plain(http.StatusNotFound, "no route matches", false)
+		return
+	}
+	w.client.last = c.busy(x)
+	x.run()
+}

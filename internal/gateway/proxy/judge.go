@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
 )
@@ -13,10 +14,8 @@ type outcome struct {
 	status int   // what the process answered
 	// keep: the connection can carry another request.
 	keep bool
-	// deaf: reading from the client was given up, so it is not known whether it is there.
-	deaf bool
-	// tooLarge: the body was larger than the limit.
-	tooLarge bool
+	// refused is why the body was refused: too large, or malformed.
+	refused *h1.Error
 	// clientGone: it was the client that broke off.
 	clientGone bool
 	// timedOut: the request's own time limit came.
@@ -50,12 +49,12 @@ type again struct {
 type verdict int
 
 const (
-	verdictDone   verdict = iota // nothing more to say to the client
-	verdictRetry                 // to another member
-	verdictBad                   // 502
-	verdictLate                  // 504
-	verdictLarge                 // 413
-	verdictBroken                // the client must see that the answer is not whole
+	verdictDone    verdict = iota // nothing more to say to the client
+	verdictRetry                  // to another member
+	verdictBad                    // 502
+	verdictLate                   // 504
+	verdictRefused                // what outcome.refused says
+	verdictBroken                 // the client must see that the answer is not whole
 )
 
 // maxReplays bounds how often a request that a living process did not answer is
@@ -68,8 +67,8 @@ func judge(o outcome, a again) (verdict, tally.End) {
 	switch {
 	case o.err == nil:
 		return verdictDone, tally.Answered
-	case o.tooLarge && !o.forwarded:
-		return verdictLarge, tally.Answered
+	case o.refused != nil && !o.forwarded:
+		return verdictRefused, tally.Answered
 	case o.clientGone:
 		return verdictBroken, tally.Abandoned
 	case o.cut == pool.CutDrain && o.stream && o.orderly:
@@ -104,8 +103,8 @@ func failedUnless(explained bool) tally.End {
 	return tally.Failed
 }
 
-func isIdempotent(method string) bool {
-	switch method {
+func isIdempotent(method []byte) bool {
+	switch string(method) {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
 		return true
 	}

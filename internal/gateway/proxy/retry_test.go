@@ -212,7 +212,7 @@ func TestJudge(t *testing.T) {
 		{"stream ended in mid-frame", outcome{err: some, sent: true, forwarded: true, stream: true, cut: pool.CutDrain}, get, verdictBroken, tally.CutOff},
 		{"stream left by a living process", outcome{err: some, sent: true, forwarded: true, stream: true, left: true}, get, verdictDone, tally.Answered},
 		{"stream left by a dying one", outcome{err: some, sent: true, forwarded: true, stream: true, left: true, died: true}, get, verdictBroken, tally.CutOff},
-		{"body too large", outcome{err: some, sent: true, tooLarge: true}, post, verdictLarge, tally.Answered},
+		{"body too large", outcome{err: some, sent: true, refused: errBodyTooLarge}, post, verdictRefused, tally.Answered},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
-// net/http's server sleeps half a second before it closes a connection with
-// unread bytes, and nobody can wait for that.
+// net/http's server, of backends, sleeps half a second before it closes a
+// connection with unread bytes, and nobody can wait for that.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("time.Sleep")) }
 
 const patience = 20 * time.Second

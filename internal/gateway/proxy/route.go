@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/droverhq/drover/internal/gateway/pool"
@@ -36,20 +38,20 @@ func NewRoutes(list []Route) Routes {
 	return t
 }
 
-// Match returns the route of a request, or nil.
-func (t Routes) Match(host, path string) *Route {
+// Match returns the route of a request, or nil. The path has no escapes.
+func (t Routes) Match(host, path []byte) *Route {
 	if len(t.byHost) == 1 {
 		if routes, ok := t.byHost[""]; ok {
 			return longest(routes, path)
 		}
 	}
-	host = bareHost(host)
-	for rest := host; rest != ""; {
-		if r := longest(t.byHost[rest], path); r != nil {
+	var lower [maxHost]byte
+	for rest := bareHost(lower[:0], host); len(rest) > 0; {
+		if r := longest(t.byHost[string(rest)], path); r != nil {
 			return r
 		}
 		// The next wildcard: .shop.example after www.shop.example, .example after that.
-		i := strings.IndexByte(rest[1:], '.')
+		i := bytes.IndexByte(rest[1:], '.')
 		if i < 0 {
 			break
 		}
@@ -58,20 +60,47 @@ func (t Routes) Match(host, path string) *Route {
 	return longest(t.byHost[""], path)
 }
 
-func longest(routes []Route, path string) *Route {
+func longest(routes []Route, path []byte) *Route {
 	for i := range routes {
-		if prefix := routes[i].Path; strings.HasPrefix(path, prefix) &&
-			(len(path) == len(prefix) || path[len(prefix)] == '/' || prefix == "") {
+		if n := len(routes[i].Path); len(path) >= n && string(path[:n]) == routes[i].Path &&
+			(len(path) == n || path[n] == '/' || n == 0) {
 			return &routes[i]
 		}
 	}
 	return nil
 }
 
-// bareHost is the host in lower case, without port and final dot.
-func bareHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+// maxHost is longer than any name that DNS has.
+const maxHost = 256
+
+// bareHost appends the host in lower case, without port and final dot. What is
+// too long to be a name is none.
+func bareHost(to, host []byte) []byte {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && !bytes.HasSuffix(host, []byte("]")) {
 		host = host[:i]
 	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	host = bytes.TrimSuffix(host, []byte("."))
+	if len(host) > maxHost {
+		return nil
+	}
+	for _, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
+}
+
+// unescape appends a path without its escapes, which are well formed.
+func unescape(to, path []byte) []byte {
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' {
+			n, _ := strconv.ParseUint(string(path[i+1:i+3]), 16, 8)
+			c, i = byte(n), i+2
+		}
+		to = append(to, c)
+	}
+	return to
 }

@@ -29,7 +29,7 @@ func TestRoutes(t *testing.T) {
 	}
 	for _, c := range cases {
 		got := ""
-		if r := table.Match(c.host, c.path); r != nil {
+		if r := table.Match([]byte(c.host), []byte(c.path)); r != nil {
 			got = r.Host + " " + r.Path
 		}
 		if got != c.want {
@@ -37,7 +37,7 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	one := NewRoutes([]Route{{}})
-	if one.Match("any.host", "/any") == nil {
+	if one.Match([]byte("any.host"), []byte("/any")) == nil {
 		t.Error("a backend without host and path matches everything")
 	}
 }

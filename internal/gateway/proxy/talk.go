@@ -1,28 +1,25 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
-const copySize = 32 << 10
-
-var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+// answerLimits bound the head of an answer and its trailers.
+var answerLimits = h1.Limits{Bytes: 1 << 20, Fields: 2000}
 
 // talk sends the request on c and passes on the answer. When it returns, nobody
 // uses c any more.
 func (x *exchange) talk(c *upstream.Conn) (o outcome) {
 	o.reused = c.Reused
-	writeHead(c.W, x.r, x.head)
-	_, _ = c.W.Write(x.kept)
-	err := c.W.Flush()
+	err := x.send(c)
 	if err != nil && !c.Sent() {
 		o.err = err
 		return o
@@ -32,166 +29,194 @@ func (x *exchange) talk(c *upstream.Conn) (o outcome) {
 	if x.streams() {
 		up = x.startUpload(c)
 	}
-	resp, err := x.readHead(c, up, &o)
-	if err == nil {
-		err = x.passOn(c, resp, up, &o)
+	if err = x.readHead(c, up, &o); err == nil {
+		err = x.passOn(c, up, &o)
 	}
 	if up != nil {
 		up.stop(err == nil)
-		x.again.whole, o.deaf = !up.begun, up.broke
+		x.again.whole = !up.begun
 		err = up.settle(&o, err)
 	}
 	o.sent, o.err = c.Sent(), err
 	return o
 }
 
+// send sends the head, with the body where that is kept.
+func (x *exchange) send(c *upstream.Conn) error {
+	x.out = appendRequest(x.out[:0], x.req, x.from)
+	apart := len(x.kept) > joined
+	if !apart {
+		x.out = append(x.out, x.kept...)
+	}
+	_, err := c.Write(x.out)
+	if err == nil && apart {
+		_, err = c.Write(x.kept)
+	}
+	return err
+}
+
 // readHead reads the answer's head. Interim answers are passed on.
-func (x *exchange) readHead(c *upstream.Conn, up *upload, o *outcome) (*http.Response, error) {
+func (x *exchange) readHead(c *upstream.Conn, up *upload, o *outcome) error {
 	for {
-		began := c.Taken()
-		resp, err := http.ReadResponse(c.R, x.r)
-		if err != nil {
-			return nil, fmt.Errorf("read the answer: %w", err)
+		if err := x.parseHead(c); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
 		}
-		if resp.Close {
-			restoreConnection(resp, c.Head(began))
-		}
-		switch {
-		case resp.StatusCode < 100:
-			return nil, fmt.Errorf("read the answer: its status is %d", resp.StatusCode)
-		case resp.StatusCode == http.StatusContinue:
+		switch status := x.resp.Status; {
+		case status == http.StatusContinue:
 			if up != nil {
 				up.proceed()
 			}
-		case resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= 200:
-			c.HeadRead()
-			return resp, nil
-		case x.r.ProtoAtLeast(1, 1):
+		case status == http.StatusSwitchingProtocols || status >= 200:
+			return nil
+		case x.req.Minor > 0:
 			o.forwarded = true
-			x.passInterim(resp)
+			if err := x.client.interim(&x.resp); err != nil {
+				o.clientGone = true
+				return fmt.Errorf("write to the client: %w", err)
+			}
 		}
 	}
 }
 
-func (x *exchange) passInterim(resp *http.Response) {
-	h := x.w.Header()
-	copyHead(h, resp.Header)
-	x.w.WriteHeader(resp.StatusCode)
-	clear(h)
+func (x *exchange) parseHead(c *upstream.Conn) error {
+	toHEAD := string(x.req.Method) == http.MethodHead
+	x.resp.Reset()
+	for {
+		if len(c.Buffered()) > 0 {
+			n, err := x.resp.Parse(c.Buffered(), &answerLimits, toHEAD)
+			if n > 0 || err != nil {
+				c.Skip(n)
+				return err
+			}
+		}
+		if err := c.Fill(); err != nil {
+			return unexpected(err)
+		}
+	}
 }
 
 // passOn passes the answer on to the client.
-func (x *exchange) passOn(c *upstream.Conn, resp *http.Response, up *upload, o *outcome) error {
-	o.status = resp.StatusCode
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return x.upgrade(c, resp, o)
+func (x *exchange) passOn(c *upstream.Conn, up *upload, o *outcome) error {
+	o.status = x.resp.Status
+	if o.status == http.StatusSwitchingProtocols {
+		return x.upgrade(c, o)
 	}
-	h := x.w.Header()
-	copyHead(h, resp.Header)
-	announceTrailers(h, resp)
-	if up != nil && !up.taken.Load() {
-		h["Connection"] = []string{"close"} // the rest of the upload will not be read
-	}
+	closes, length := x.resp.Close, x.resp.Length
 	o.forwarded = true
-	o.stream = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	o.stream = isEventStream(x.resp.Fields)
 	o.orderly = o.stream
-	x.server.mark(h)
-	x.w.WriteHeader(resp.StatusCode)
-	if err := x.copyBody(c, resp, o); err != nil {
+	x.client.begin(&x.resp)
+	if err := x.copyBody(c, length, o); err != nil {
 		return err
 	}
-	x.passTrailers(h, resp)
-	o.keep = !resp.Close && (up == nil || up.taken.Load() && up.complete()) && c.R.Buffered() == 0
+	o.keep = !closes && (up == nil || up.taken() && up.complete()) && len(c.Buffered()) == 0
 	return nil
 }
 
-// copyBody passes the body on as it comes: what cannot be followed by more at
-// once is flushed.
-func (x *exchange) copyBody(c *upstream.Conn, resp *http.Response, o *outcome) error {
-	if resp.ContentLength == 0 || resp.Body == http.NoBody {
-		return nil
-	}
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
-	left := resp.ContentLength
-	if c.R.Buffered() == 0 {
-		// The body may be long in coming: the client can have the head meanwhile.
-		if err := x.write(nil, true); err != nil {
-			o.clientGone = true
-			return fmt.Errorf("write to the client: %w", err)
+func isEventStream(fields []h1.Field) bool {
+	for i := range fields {
+		if f := &fields[i]; f.Kind == h1.ContentType {
+			return bytes.HasPrefix(f.Value, []byte("text/event-stream"))
 		}
 	}
+	return false
+}
+
+// copyBody passes the body on as it comes, to its end.
+func (x *exchange) copyBody(c *upstream.Conn, length int64, o *outcome) (err error) {
+	var trailers []h1.Field
+	switch length {
+	case h1.LengthChunked:
+		trailers, err = x.copyChunks(c, o)
+	case h1.LengthUntilClose:
+		if err = x.copyBytes(c, 1<<63-1, o); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	default:
+		err = unexpected(x.copyBytes(c, length, o))
+	}
+	if err != nil {
+		if !o.clientGone {
+			err = fmt.Errorf("read the answer's body: %w", err)
+		}
+		return err
+	}
+	return x.passed(x.client.finish(trailers), o)
+}
+
+func (x *exchange) copyBytes(c *upstream.Conn, left int64, o *outcome) error {
+	for left > 0 {
+		p := c.Buffered()
+		if int64(len(p)) > left {
+			p = p[:left]
+		}
+		if len(p) == 0 {
+			if err := x.await(c, o); err != nil {
+				return err
+			}
+			continue
+		}
+		left -= int64(len(p))
+		if err := x.passed(x.client.write(p, left == 0), o); err != nil {
+			return err
+		}
+		c.Skip(len(p))
+	}
+	return nil
+}
+
+func (x *exchange) copyChunks(c *upstream.Conn, o *outcome) ([]h1.Field, error) {
+	x.chunks.Reset(answerLimits)
 	for {
-		n, err := resp.Body.Read(buf[:])
-		left -= int64(n)
-		if n > 0 {
-			whole := left == 0 || errors.Is(err, io.EOF)
-			if werr := x.write(buf[:n], !whole && c.R.Buffered() == 0); werr != nil {
-				o.clientGone = true
-				return fmt.Errorf("write to the client: %w", werr)
-			}
-			if whole {
-				return nil
-			}
+		p, n, err := x.chunks.Next(c.Buffered())
+		switch {
+		case err != nil:
+			return nil, err
+		case len(p) > 0:
+			err = x.passed(x.client.write(p, true), o)
+		case x.chunks.Done():
+			c.Skip(n)
+			return x.chunks.Trailers, nil
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
+		c.Skip(n)
+		if err == nil && len(p) == 0 {
+			err = x.await(c, o)
 		}
 		if err != nil {
-			return fmt.Errorf("read the answer's body: %w", err)
+			return nil, unexpected(err)
 		}
 	}
 }
 
-func (x *exchange) write(p []byte, flush bool) error {
-	if len(p) > 0 {
-		if _, err := x.w.Write(p); err != nil {
-			return err
-		}
+// await waits for more of the answer, without a buffer. The client gets what there
+// is meanwhile.
+func (x *exchange) await(c *upstream.Conn, o *outcome) error {
+	if err := x.passed(x.client.write(nil, false), o); err != nil {
+		return err
 	}
-	if !flush {
+	c.Release()
+	return c.Fill()
+}
+
+// passed notes that the client took no more.
+func (x *exchange) passed(err error, o *outcome) error {
+	if err == nil {
 		return nil
 	}
-	return http.NewResponseController(x.w).Flush()
+	o.clientGone = true
+	return fmt.Errorf("write to the client: %w", err)
 }
 
 // stall keeps a deadline ahead of a transfer that makes progress, so that one
 // that makes none ends.
-type stall struct {
-	timeout time.Duration // 0: none
-	set     time.Time
-}
+type stall struct{ set time.Time }
 
-func (s *stall) extend(set func(time.Time) error) {
-	if s.timeout <= 0 {
+func (s *stall) extend(timeout time.Duration, set func(time.Time) error) {
+	if timeout <= 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(s.set) > s.timeout/4 {
+	if now := time.Now(); now.Sub(s.set) > timeout/4 {
 		s.set = now
-		_ = set(now.Add(s.timeout))
-	}
-}
-
-func announceTrailers(h http.Header, resp *http.Response) {
-	for name := range resp.Trailer {
-		if inTrailer(name) {
-			h.Add("Trailer", name)
-		}
-	}
-}
-
-func (x *exchange) passTrailers(h http.Header, resp *http.Response) {
-	if len(resp.Trailer) > 0 {
-		// Only what is sent in chunks can have trailers that were not announced.
-		_ = http.NewResponseController(x.w).Flush()
-	}
-	for name, values := range resp.Trailer {
-		if !inTrailer(name) {
-			continue
-		}
-		if !named(h["Trailer"], name) {
-			name = http.TrailerPrefix + name
-		}
-		h[name] = values
+		_ = set(now.Add(timeout))
 	}
 }

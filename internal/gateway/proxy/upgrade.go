@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
@@ -33,11 +34,12 @@ var (
 
 // stream is a connection that has become something else than HTTP, seen from both ends.
 type stream struct {
-	client net.Conn
-	early  io.Reader // what the client sent before it saw the 101
+	client *net.TCPConn
+	early  []byte // what the client sent before it saw the 101
 	conn   *upstream.Conn
 	frames *frames // of the backend's bytes; nil when it is no WebSocket
 	slow   stall   // of writes to the client
+	stall  time.Duration
 
 	mu         sync.Mutex // orders deadlines
 	drained    bool
@@ -46,63 +48,44 @@ type stream struct {
 }
 
 // upgrade passes a 101 on and then bytes both ways until both have ended.
-func (x *exchange) upgrade(c *upstream.Conn, resp *http.Response, o *outcome) error {
-	if x.head.upgrade == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), x.head.upgrade) {
-		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", resp.Header.Get("Upgrade"))
+func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
+	protocol := string(x.req.Upgrade)
+	if protocol == "" || !strings.EqualFold(string(x.resp.Upgrade), protocol) {
+		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", x.resp.Upgrade)
 	}
-	client, rw, err := http.NewResponseController(x.w).Hijack()
-	if err != nil {
-		return fmt.Errorf("take over the client's connection: %w", err)
+	client, early, ok := x.client.takeOver()
+	if !ok {
+		return errors.New("the client's connection cannot become anything else")
 	}
 	defer client.Close()
 	o.forwarded, o.stream = true, true
-	if err := writeSwitching(client, resp.Header, x.head.upgrade); err != nil {
+	if err := writeSwitching(client, &x.resp, x.req.Upgrade); err != nil {
 		o.clientGone = true
 		return fmt.Errorf("write to the client: %w", err)
 	}
 	_ = client.SetDeadline(time.Time{})
-	s := &stream{
-		client: client.(*conn).TCPConn, // whose deadlines are the stream's own
-		early:  io.LimitReader(rw.Reader, int64(rw.Reader.Buffered())),
-		conn:   c,
-		slow:   stall{timeout: time.Duration(x.config.Limits.IdleTimeout)},
-	}
-	if strings.EqualFold(x.head.upgrade, "websocket") {
+	s := &stream{client: client, early: early, conn: c, stall: time.Duration(x.config.Limits.IdleTimeout)}
+	if strings.EqualFold(protocol, "websocket") {
 		s.frames = &frames{}
 	}
 	x.become(s)
-	err = s.run(o)
+	err := s.run(o)
 	o.clientGone = o.clientGone || errors.Is(err, errClientLeft)
 	o.left = errors.Is(err, errLeft)
 	return err
 }
 
-// become makes s what Interrupt ends.
-func (x *exchange) become(s *stream) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.stream = s
-	if x.broken {
-		s.interrupt()
-	}
-}
-
-func writeSwitching(client net.Conn, h http.Header, protocol string) error {
-	w := bufio.NewWriter(client)
-	_, _ = w.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	names := connectionNames(h)
-	for name, values := range h {
-		if hopByHop(name) || named(names, name) {
-			continue
-		}
-		for _, v := range values {
-			writeField(w, name, v)
+func writeSwitching(client net.Conn, a *h1.Response, protocol []byte) error {
+	out := h1.AppendStatusLine(nil, http.StatusSwitchingProtocols, "Switching Protocols")
+	for i := range a.Fields {
+		if f := &a.Fields[i]; !f.Hop && f.Kind != h1.ContentLength {
+			out = h1.AppendField(out, f.Name, f.Value)
 		}
 	}
-	writeField(w, "Connection", "Upgrade")
-	writeField(w, "Upgrade", protocol)
-	_, _ = w.WriteString("\r\n")
-	return w.Flush()
+	out = h1.AppendField(out, "Connection", "Upgrade")
+	out = h1.AppendField(out, "Upgrade", protocol)
+	_, err := client.Write(h1.AppendEnd(out))
+	return err
 }
 
 // interrupt ends the stream in order. It may be called from any goroutine.
@@ -110,7 +93,7 @@ func (s *stream) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drained = true
-	_ = s.conn.Net().SetReadDeadline(time.Unix(1, 0))
+	_ = s.conn.TCP.SetReadDeadline(time.Unix(1, 0))
 	_ = s.client.SetWriteDeadline(time.Now().Add(frameGrace)) // it may not be reading
 }
 
@@ -122,7 +105,7 @@ func (s *stream) run(o *outcome) error {
 		s.fromClient()
 	}()
 	err := s.fromBackend()
-	_ = s.conn.Net().SetWriteDeadline(time.Now().Add(closeGrace)) // it may not be reading
+	_ = s.conn.TCP.SetWriteDeadline(time.Now().Add(closeGrace)) // it may not be reading
 	switch {
 	case errors.Is(err, errDrained):
 		o.orderly = s.goodbye()
@@ -130,7 +113,7 @@ func (s *stream) run(o *outcome) error {
 		return err
 	case err == nil:
 		err = s.whoEnded()
-		closeWrite(s.client)
+		_ = s.client.CloseWrite()
 		_ = s.client.SetReadDeadline(time.Now().Add(s.afterEnd()))
 	default:
 		_ = s.client.SetDeadline(time.Unix(1, 0))
@@ -169,25 +152,27 @@ func (s *stream) goodbye() (orderly bool) {
 			return false
 		}
 	}
-	closeWrite(s.client)
+	_ = s.client.CloseWrite()
 	return orderly
 }
 
 // fromClient returns when the client has finished, or either side is broken.
 func (s *stream) fromClient() {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
-	from := io.MultiReader(s.early, s.client)
+	var buf buffer
+	buf.lend()
+	defer buf.free()
+	from := io.MultiReader(bytes.NewReader(s.early), s.client)
 	for {
-		n, err := from.Read(buf[:])
+		n, err := from.Read(buf.bytes)
 		if n > 0 {
-			if _, werr := s.conn.Net().Write(buf[:n]); werr != nil {
+			if _, werr := s.conn.TCP.Write(buf.bytes[:n]); werr != nil {
 				return // the other direction finds out why
 			}
+			buf.filled(n)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			closeWrite(s.conn.Net())
+			_ = s.conn.TCP.CloseWrite()
 			s.limitBackend(time.Now().Add(afterClient), true)
 			return
 		case err != nil:
@@ -203,22 +188,25 @@ func (s *stream) limitBackend(t time.Time, inOrder bool) {
 	defer s.mu.Unlock()
 	s.clientDone, s.clientGone = inOrder, !inOrder
 	if !s.drained {
-		_ = s.conn.Net().SetReadDeadline(t)
+		_ = s.conn.TCP.SetReadDeadline(t)
 	}
 }
 
 // fromBackend returns nil when the backend has closed its end, errDrained when a drain
 // ended the stream between two frames, and otherwise what broke.
 func (s *stream) fromBackend() error {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
+	var buf buffer
+	buf.lend()
+	defer buf.free()
 	waited := false
 	for {
-		n, err := s.conn.R.Read(buf[:])
+		n, err := s.conn.Read(buf.bytes)
 		if n > 0 {
-			if werr := s.toClient(buf[:n]); werr != nil {
+			s.conn.Release() // what came with the head has been taken
+			if werr := s.toClient(buf.bytes[:n]); werr != nil {
 				return werr
 			}
+			buf.filled(n)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -235,7 +223,7 @@ func (s *stream) fromBackend() error {
 		default:
 			// In the middle of a frame: let it end.
 			waited = true
-			_ = s.conn.Net().SetReadDeadline(time.Now().Add(frameGrace))
+			_ = s.conn.TCP.SetReadDeadline(time.Now().Add(frameGrace))
 		}
 	}
 }
@@ -246,7 +234,7 @@ func (s *stream) toClient(p []byte) error {
 	}
 	s.mu.Lock()
 	if !s.drained {
-		s.slow.extend(s.client.SetWriteDeadline)
+		s.slow.extend(s.stall, s.client.SetWriteDeadline)
 	}
 	s.mu.Unlock()
 	if _, err := s.client.Write(p); err != nil {
@@ -268,10 +256,4 @@ func (s *stream) gone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.clientGone
-}
-
-func closeWrite(c net.Conn) {
-	if w, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = w.CloseWrite()
-	}
 }

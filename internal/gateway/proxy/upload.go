@@ -1,16 +1,13 @@
 package proxy
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
@@ -24,7 +21,7 @@ const (
 	lingerBytes = 4 << 20
 )
 
-var errBodyTooLarge = errors.New("the body is larger than this load balancer takes")
+var errBodyTooLarge = &h1.Error{Status: 413, Reason: "the body is larger than this load balancer takes"}
 
 // upload sends a request's body to the backend while the answer is read.
 type upload struct {
@@ -35,12 +32,10 @@ type upload struct {
 	done chan struct{} // closed: the goroutine has ended; the results below are valid
 
 	asked sync.Once
-	taken atomic.Bool // all of the body has been read from the client
 
 	mu      sync.Mutex // orders deadlines
 	stopped bool
 	begun   bool // a byte may have been taken from the client
-	broke   bool // stop ended the reading: that the client seems gone is its doing
 
 	whole      bool
 	clientErr  error
@@ -49,7 +44,7 @@ type upload struct {
 
 func (x *exchange) startUpload(c *upstream.Conn) *upload {
 	u := &upload{x: x, conn: c, ask: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
-	if !x.head.expecting {
+	if !x.req.Expect100 {
 		u.proceed()
 	}
 	go u.run()
@@ -66,26 +61,23 @@ func (u *upload) stop(answered bool) {
 	u.mu.Lock()
 	u.stopped = true
 	switch {
-	case !u.begun || u.taken.Load():
+	case !u.begun || u.taken():
 	case answered:
-		u.deadline(time.Now().Add(lingerTime))
+		u.x.client.limitRead(time.Now().Add(lingerTime))
 	default:
-		// A client that had left before has left: what it broke off may be seen here first.
-		u.broke = u.x.r.Context().Err() == nil
-		u.deadline(time.Unix(1, 0))
+		u.x.client.limitRead(time.Unix(1, 0))
 	}
-	_ = u.conn.Net().SetWriteDeadline(time.Unix(1, 0))
+	_ = u.conn.TCP.SetWriteDeadline(time.Unix(1, 0))
 	u.mu.Unlock()
 	<-u.done
 	if u.whole || !u.begun {
-		u.deadline(time.Time{})
-		_ = u.conn.Net().SetWriteDeadline(time.Time{})
+		u.x.client.limitRead(time.Time{})
+		_ = u.conn.TCP.SetWriteDeadline(time.Time{})
 	}
 }
 
-func (u *upload) deadline(t time.Time) {
-	_ = http.NewResponseController(u.x.w).SetReadDeadline(t)
-}
+// taken says whether all of the body has been read from the client.
+func (u *upload) taken() bool { return u.x.client.taken() }
 
 // complete says whether all of the body was sent. A backend that has answered
 // may have overtaken the return of the last write, but not by much.
@@ -108,8 +100,8 @@ func (u *upload) settle(o *outcome, err error) error {
 	if err == nil || u.clientErr == nil {
 		return err
 	}
-	o.tooLarge = errors.Is(u.clientErr, errBodyTooLarge)
-	o.clientGone = !o.tooLarge
+	refused, ok := errors.AsType[*h1.Error](u.clientErr)
+	o.refused, o.clientGone = refused, !ok
 	return u.clientErr
 }
 
@@ -124,13 +116,10 @@ func (u *upload) run() {
 	switch {
 	case !u.begun:
 		return
-	case u.x.head.length < 0:
-		u.chunked()
+	case u.x.req.Length == h1.LengthChunked:
+		u.whole = u.copy(u.sendChunk) && u.sendEnd()
 	default:
-		u.whole = u.copy(u.x.head.length, func(p []byte) error {
-			_, err := u.conn.W.Write(p)
-			return err
-		})
+		u.whole = u.copy(u.sendPiece)
 	}
 	if u.clientErr != nil {
 		u.conn.Interrupt() // there will be no whole request to answer
@@ -150,49 +139,49 @@ func (u *upload) wanted() bool {
 	}
 }
 
-func (u *upload) chunked() {
-	w := u.conn.W
-	whole := u.copy(-1, func(p []byte) error {
-		writeChunkSize(w, len(p))
-		_, _ = w.Write(p)
-		_, err := w.WriteString("\r\n")
-		return err
-	})
-	if !whole {
-		return
-	}
-	_, _ = w.WriteString("0\r\n")
-	for name, values := range u.x.r.Trailer {
-		if !inTrailer(name) {
-			continue
-		}
-		for _, v := range values {
-			writeField(w, name, v)
-		}
-	}
-	_, _ = w.WriteString("\r\n")
-	u.backendErr = w.Flush()
-	u.whole = u.backendErr == nil
+// A piece of the body is at bodyAt in a buffer, so that a chunk's size fits before
+// it and a chunk's end behind it.
+const (
+	bodyAt     = len("ffffffff\r\n")
+	bodyBehind = len("\r\n")
+)
+
+func (u *upload) sendPiece(buf []byte, n int) error {
+	_, err := u.conn.Write(buf[bodyAt : bodyAt+n])
+	return err
 }
 
-func writeChunkSize(w *bufio.Writer, n int) {
-	w.Write(strconv.AppendInt(w.AvailableBuffer(), int64(n), 16))
-	w.WriteString("\r\n")
+func (u *upload) sendChunk(buf []byte, n int) error {
+	var size [bodyAt]byte
+	head := h1.AppendChunkSize(size[:0], n)
+	begin := bodyAt - len(head)
+	copy(buf[begin:], head)
+	_, err := u.conn.Write(h1.AppendEnd(buf[begin : bodyAt+n]))
+	return err
 }
 
-// copy reads the body to its end and gives it to write, piece by piece, each
-// sent at once. What nobody wants any more is still read, up to a limit.
-func (u *upload) copy(length int64, write func([]byte) error) (whole bool) {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
-	slow := stall{timeout: time.Duration(u.x.config.Limits.IdleTimeout)}
+// sendEnd ends a body in chunks.
+func (u *upload) sendEnd() bool {
+	end := h1.AppendLastChunk(nil)
+	for _, f := range u.x.client.trailers() {
+		end = h1.AppendField(end, f.Name, f.Value)
+	}
+	_, u.backendErr = u.conn.Write(h1.AppendEnd(end))
+	return u.backendErr == nil
+}
+
+// copy reads the body to its end and sends it, piece by piece, as it comes. What
+// nobody wants any more is still read, up to a limit.
+func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
+	var buf buffer
+	buf.lend()
+	defer buf.free()
+	var slow stall
 	limit, total, unwanted := int64(u.x.config.Limits.MaxBodyBytes), int64(0), 0
 	for unwanted < lingerBytes {
 		u.extend(&slow)
-		n, err := u.x.r.Body.Read(buf[:])
+		n, err := u.x.client.read(buf.bytes[bodyAt : len(buf.bytes)-bodyBehind])
 		total += int64(n)
-		last := total == length || errors.Is(err, io.EOF)
-		u.taken.Store(last) // before it is sent: an answer can only follow
 		switch {
 		case limit > 0 && total > limit:
 			u.fail(errBodyTooLarge)
@@ -200,9 +189,10 @@ func (u *upload) copy(length int64, write func([]byte) error) (whole bool) {
 		case u.backendErr != nil || u.stopping():
 			unwanted += n
 		case n > 0:
-			u.backendErr = u.send(buf[:n], write)
+			u.backendErr = send(buf.bytes, n)
+			buf.filled(bodyAt + n + bodyBehind)
 		}
-		if last {
+		if errors.Is(err, io.EOF) {
 			return u.backendErr == nil && unwanted == 0
 		}
 		if err != nil {
@@ -225,15 +215,8 @@ func (u *upload) extend(slow *stall) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.stopped {
-		slow.extend(func(t time.Time) error { u.deadline(t); return nil })
+		slow.extend(time.Duration(u.x.config.Limits.IdleTimeout), func(t time.Time) error { u.x.client.limitRead(t); return nil })
 	}
-}
-
-func (u *upload) send(p []byte, write func([]byte) error) error {
-	if err := write(p); err != nil {
-		return err
-	}
-	return u.conn.W.Flush()
 }
 
 func (u *upload) stopping() bool {

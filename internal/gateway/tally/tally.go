@@ -67,6 +67,9 @@ func (c *Counters) Add(r Request) {
 	}
 }
 
+// Requests is how many were counted.
+func (c *Counters) Requests() uint64 { return c.requests.Load() }
+
 // Read copies the counters. They are read one by one: a request that is being
 // counted meanwhile may be in some and not in others.
 func (c *Counters) Read() resource.Counters {

@@ -16,7 +16,9 @@ const (
 	// IdleTime is how long an unused connection is kept.
 	IdleTime = 30 * time.Second
 	// maxIdle bounds the idle connections to one process.
-	maxIdle     = 512
+	maxIdle = 512
+	// lately is how recent a use must be for a connection to be believed open.
+	lately      = 50 * time.Millisecond
 	dialTimeout = 5 * time.Second
 	// A killed process closes its connections a moment before it is seen as ended.
 	deathWait = 100 * time.Millisecond
@@ -57,15 +59,16 @@ func New(address string, pid int, forbidden func(address string) bool) *Backend 
 // Address is host:port.
 func (b *Backend) Address() string { return b.address }
 
-// Reusable returns an idle connection that was used within maxAge, or nil.
-// check makes sure with a system call that the other end has not closed it.
+// Reusable returns an idle connection that was used within maxAge, or nil. One
+// that was not used lately is looked at, with a system call, whether the other end
+// has closed it; with check, each one is.
 func (b *Backend) Reusable(maxAge time.Duration, check bool) *Conn {
 	for {
-		c := b.pop(maxAge)
+		c, age := b.pop(maxAge)
 		if c == nil {
 			return nil
 		}
-		if !check || c.open() {
+		if !check && age < lately || c.open() {
 			c.again()
 			return c
 		}
@@ -75,16 +78,19 @@ func (b *Backend) Reusable(maxAge time.Duration, check bool) *Conn {
 
 // pop takes out the connection that was used last. When that is too long ago, it
 // is for all of them; others may still use them.
-func (b *Backend) pop(maxAge time.Duration) *Conn {
+func (b *Backend) pop(maxAge time.Duration) (c *Conn, age time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := len(b.idle)
-	if n == 0 || time.Since(b.idle[n-1].idleSince) > maxAge {
-		return nil
+	if n == 0 {
+		return nil, 0
 	}
-	c := b.idle[n-1]
+	c = b.idle[n-1]
+	if age = time.Since(c.idleSince); age > maxAge {
+		return nil, 0
+	}
 	b.idle[n-1], b.idle = nil, b.idle[:n-1]
-	return c
+	return c, age
 }
 
 // Dial makes a new connection.
@@ -93,11 +99,11 @@ func (b *Backend) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the backend: %w", err)
 	}
-	return newConn(b, nc), nil
+	return newConn(b, nc.(*net.TCPConn))
 }
 
-// Keep takes back a connection on which a whole answer was read.
-func (b *Backend) Keep(c *Conn) {
+// keep takes back a connection on which a whole answer was read.
+func (b *Backend) keep(c *Conn) {
 	c.idleSince = time.Now()
 	b.mu.Lock()
 	keep := !b.retired && len(b.idle) < maxIdle

@@ -88,7 +88,7 @@ func TestConnectionsAreReusedWhileTheyAreGood(t *testing.T) {
 	if _, err := other.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.R.Peek(1); err != nil {
+	if err := c.Fill(); err != nil {
 		t.Fatal(err)
 	}
 	c.Keep()
@@ -166,4 +166,23 @@ func TestDied(t *testing.T) {
 			t.Error("nobody listens")
 		}
 	})
+}
+
+// A burst after a pause finds connections that the other end has closed meanwhile:
+// none of them may cost a request its one chance.
+func TestConnectionsThatWereClosedInAPauseAreNotUsed(t *testing.T) {
+	address, accepted, _ := listen(t)
+	b := New(address, 0, nil)
+	var all []*Conn
+	for range 5 {
+		all = append(all, dial(t, b))
+		(<-accepted).Close()
+	}
+	for _, c := range all {
+		c.Keep()
+	}
+	<-time.After(2 * lately)
+	if c := b.Reusable(time.Minute, false); c != nil {
+		t.Error("one that the other end has closed was given out")
+	}
 }

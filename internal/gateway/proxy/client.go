@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"net"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/h1"
+)
+
+// client is who sent a request, as an exchange sees it, whatever it speaks. Of a
+// request's body another goroutine may read while an answer is written.
+type client interface {
+	// early is the whole body of n bytes, when that has come with the head, else nil.
+	early(n int64) []byte
+	// read takes what comes of the body next; io.EOF: nothing will.
+	read(p []byte) (int, error)
+	// taken says whether all of the body has been read.
+	taken() bool
+	// trailers are the fields that came after the body.
+	trailers() []h1.Field
+	// limitRead sets when read fails at the latest; the zero time: never.
+	limitRead(at time.Time)
+
+	// interim passes on an answer that another one follows.
+	interim(a *h1.Response) error
+	// begin takes the head of the answer. It is sent with what follows.
+	begin(a *h1.Response)
+	// write passes on a piece of the answer's body. more: what follows, follows at once.
+	write(p []byte, more bool) error
+	// finish ends the answer.
+	finish(trailers []h1.Field) error
+	// plain is an answer of the gateway's own.
+	plain(status int, why string, again bool)
+	// abort ends an answer so that it is seen not to be whole.
+	abort()
+	// takeOver gives up the connection for what has been agreed on instead of
+	// HTTP, with what was read of it already. The caller closes it.
+	takeOver() (tcp *net.TCPConn, read []byte, ok bool)
+}

@@ -1,0 +1,70 @@
+package proxy
+
+import "github.com/droverhq/drover/internal/gateway/upstream"
+
+// hold makes c what Interrupt breaks.
+func (x *exchange) hold(c *upstream.Conn) *upstream.Conn {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.conn, x.stream = c, nil
+	if x.broken || x.cause != nil {
+		c.Interrupt()
+	}
+	return c
+}
+
+// become makes s what Interrupt ends.
+func (x *exchange) become(s *stream) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stream = s
+	if x.broken || x.cause != nil {
+		s.interrupt()
+	}
+}
+
+// letGo ends Interrupt's power over the connection, and says whether it was used.
+func (x *exchange) letGo() (broken bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.conn, x.stream = nil, nil
+	return x.broken || x.cause != nil
+}
+
+// Interrupt makes the attempt in progress fail, or its stream end in order.
+func (x *exchange) Interrupt() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.interrupt()
+}
+
+func (x *exchange) interrupt() {
+	x.broken = true
+	switch {
+	case x.stream != nil:
+		x.stream.interrupt()
+	case x.conn != nil:
+		x.conn.Interrupt()
+	}
+}
+
+// end ends the request, whatever it is waiting for. The first cause counts.
+func (x *exchange) end(cause error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cause != nil {
+		return
+	}
+	x.cause = cause
+	if x.cancel != nil {
+		x.cancel(cause)
+	}
+	x.interrupt()
+}
+
+// ended is why the request was ended, or nil.
+func (x *exchange) ended() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cause
+}
