@@ -164,7 +164,8 @@ func (w *world) checkEnd() {
 	if len(w.instances) != w.set.Spec.Capacity {
 		w.t.Fatalf("%d instances, capacity %d", len(w.instances), w.set.Spec.Capacity)
 	}
-	if f := w.faults[s.Model.Version]; !f.never && !f.serving && serving != w.set.Spec.Capacity {
-		w.t.Fatalf("%d in service of %d", serving, w.set.Spec.Capacity)
+	refused := resource.FindCondition(s.Conditions, resource.ConditionValidationFailed) != nil // then they stay out, and the set says so
+	if f := w.faults[s.Model.Version]; !f.never && !f.serving && refused != (serving != w.set.Spec.Capacity) {
+		w.t.Fatalf("%d in service of %d, some refused: %v", serving, w.set.Spec.Capacity, refused)
 	}
 }

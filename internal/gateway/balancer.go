@@ -21,10 +21,9 @@ const stopLinger = 250 * time.Millisecond
 type balancer struct {
 	wire.Balancer
 	state    *state
-	config   *proxy.Config
 	queue    *pool.Queue
 	counters *tally.Counters
-	front    *proxy.Front
+	front    front
 	on       *socket             // what front accepts on
 	bindings map[string]*binding // by set
 }
@@ -64,7 +63,7 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 			return nil, err
 		}
 	}
-	if old := s.balancers[b.Name]; old == nil || old.on != p.socket {
+	if old := s.balancers[b.Name]; old == nil || old.on != p.socket || old.Spec.Protocol != b.Spec.Protocol {
 		l, err := net.FileListener(p.socket.file)
 		if err != nil {
 			return nil, fmt.Errorf("use the socket %q: %w", b.Socket, err)
@@ -153,17 +152,12 @@ func checkOf(p *resource.Probe) *wire.Check {
 
 // apply puts a plan in place. Its sets are up to date already.
 func (b *balancer) apply(p *plan) {
-	b.Balancer = p.Balancer
-	b.queue.SetMax(p.Spec.Limits.MaxQueue)
-	c := p.config
-	var routes []proxy.Route
-	for i, r := range routesOf(p.Spec) {
-		own := b.bindings[p.backend[i]]
-		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.unserved()})
+	if p.listen != nil {
+		b.closeFront(b.drainTimeout(), nil)
 	}
-	c.Routes = proxy.NewRoutes(routes)
-	b.config = &c
-	b.listen(p)
+	b.Balancer, b.on = p.Balancer, p.socket
+	b.queue.SetMax(p.Spec.Limits.MaxQueue)
+	b.serve(p)
 	for name, own := range b.bindings {
 		if _, ok := p.sets[name]; !ok {
 			b.unbind(name, own)
@@ -171,17 +165,7 @@ func (b *balancer) apply(p *plan) {
 	}
 }
 
-// listen has a front serve. Another socket means another front: the old one
-// finishes what it has.
-func (b *balancer) listen(p *plan) {
-	if p.listen == nil {
-		b.front.Configure(b.config)
-		return
-	}
-	b.closeFront(b.config.DrainTimeout, nil)
-	b.on = p.socket
-	b.front = proxy.Serve(proxy.Options{Listener: p.listen, Counters: b.counters, Logger: b.state.logger}, b.config)
-}
+func (b *balancer) drainTimeout() time.Duration { return time.Duration(b.Spec.DrainTimeout) }
 
 func (b *balancer) unbind(name string, own *binding) {
 	own.retired = true

@@ -202,7 +202,7 @@ func (s *state) updateBalancers(plans []*plan) {
 	}
 	for name, b := range s.balancers {
 		if !wanted[name] {
-			b.remove(b.config.DrainTimeout)
+			b.remove(b.drainTimeout())
 			delete(s.balancers, name)
 		}
 	}
@@ -220,7 +220,7 @@ func (s *state) close(linger bool) (finish func()) {
 	for name, b := range s.balancers {
 		wait := stopLinger
 		if linger {
-			wait = b.config.DrainTimeout
+			wait = b.drainTimeout()
 		}
 		b.remove(wait)
 		delete(s.balancers, name)

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -101,7 +100,7 @@ func TestASocketThatIsGivenAgainDisturbsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	give := func(generation int64, f *os.File) *proxy.Front {
+	give := func(generation int64, f *os.File) front {
 		t.Helper()
 		w := wire.Snapshot{Generation: generation, Sockets: []wire.Socket{socket}, Balancers: []wire.Balancer{over("hello", "one")}}
 		done, err := s.apply(wire.Apply{Snapshot: w, New: []wire.Socket{socket}}, []*os.File{f})

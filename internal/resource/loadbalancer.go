@@ -20,6 +20,7 @@ type LoadBalancerSpec struct {
 
 const (
 	ProtocolHTTP = "http"
+	ProtocolTCP  = "tcp"
 	BackendHTTP1 = "http1"
 )
 

@@ -12,7 +12,7 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 	} else {
 		c.checkAddress("/spec/listen", s.Listen, 0)
 	}
-	oneOf(c, "/spec/protocol", s.Protocol, ProtocolHTTP)
+	oneOf(c, "/spec/protocol", s.Protocol, ProtocolHTTP, ProtocolTCP)
 	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1)
 	switch {
 	case s.Backend != nil && len(s.Routes) > 0:
@@ -32,6 +32,41 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 		}
 	}
 	s.Limits.validate(c)
+	if s.Protocol == ProtocolTCP {
+		s.checkTCP(c)
+	}
+}
+
+// checkTCP refuses what a connection that nobody looks into cannot obey. What is
+// written as its default asks for nothing.
+func (s *LoadBalancerSpec) checkTCP(c *checker) {
+	const only = "is about HTTP requests, which protocol: tcp does not look into: remove it, or write protocol: http"
+	for i, r := range s.Routes {
+		at := pointerTo("/spec/routes", itoa(i))
+		if r.Host != "" {
+			c.add(at+"/host", only)
+		}
+		if r.Path != "" {
+			c.add(at+"/path", only)
+		}
+	}
+	if len(s.TrustedProxies) > 0 {
+		c.add("/spec/trustedProxies", only)
+	}
+	l, usual := s.Limits, DefaultLoadBalancerSpec().Limits
+	for _, f := range []struct {
+		name  string
+		asked bool
+	}{
+		{"maxHeaderBytes", l.MaxHeaderBytes != 0 && l.MaxHeaderBytes != usual.MaxHeaderBytes},
+		{"maxBodyBytes", l.MaxBodyBytes != 0},
+		{"headerTimeout", l.HeaderTimeout != 0 && l.HeaderTimeout != usual.HeaderTimeout},
+		{"requestTimeout", l.RequestTimeout != 0},
+	} {
+		if f.asked {
+			c.add("/spec/limits/"+f.name, only)
+		}
+	}
 }
 
 func isNetwork(s string) bool {

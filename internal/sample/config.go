@@ -35,6 +35,8 @@ type Config struct {
 	AzureGraceMs int `json:"azureGraceMs,omitempty"`
 	// AzureEndpoint is where it asks; empty: at IMDS_ENDPOINT.
 	AzureEndpoint string `json:"azureEndpoint,omitempty"`
+	// TCP: no HTTP; every line of a connection is answered with the version and that line.
+	TCP bool `json:"tcp,omitempty"`
 	// NeverApprove: it is told, and does not approve.
 	NeverApprove bool `json:"neverApprove,omitempty"`
 }

@@ -55,6 +55,9 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 		return nil
 	case <-time.After(c.startDelay()):
 	}
+	if c.TCP {
+		return serveLines(ctx, c, getenv("PORT"), out)
+	}
 	nonces, err := notes(getenv, "nonces")
 	if err != nil {
 		return err

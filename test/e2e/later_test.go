@@ -27,7 +27,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
 	}
 	for field, spec := range map[string]string{
-		"/spec/protocol":        "protocol: tcp, backend: later",
 		"/spec/backendProtocol": "backendProtocol: h2c, backend: later",
 		"/spec/affinity":        "affinity: {cookie: a}, backend: later",
 		"/spec/accessLog":       "accessLog: {file: /tmp/log}, backend: later",

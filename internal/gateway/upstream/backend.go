@@ -95,11 +95,29 @@ func (b *Backend) pop(maxAge time.Duration) (c *Conn, age time.Duration) {
 
 // Dial makes a new connection.
 func (b *Backend) Dial(ctx context.Context) (*Conn, error) {
+	nc, err := b.DialTCP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(b, nc)
+}
+
+// DialTCP makes a new connection that is the caller's alone: without buffers, and
+// never kept for another request.
+func (b *Backend) DialTCP(ctx context.Context) (*net.TCPConn, error) {
 	nc, err := b.dialer.DialContext(ctx, "tcp", b.address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the backend: %w", err)
 	}
-	return newConn(b, nc.(*net.TCPConn))
+	return nc.(*net.TCPConn), nil
+}
+
+// Unreachable says whether an error of connecting is the backend's doing. Else it
+// is ours: too many open files, no free port; or the name is not known.
+func Unreachable(err error) bool {
+	ne, isNet := errors.AsType[net.Error](err)
+	return isNet && ne.Timeout() || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
 
 // keep takes back a connection on which a whole answer was read.
@@ -146,6 +164,9 @@ func closeConns(list []*Conn) {
 		c.Close()
 	}
 }
+
+// Local says whether the process is known by its number, so that Died is cheap.
+func (b *Backend) Local() bool { return b.pid > 0 }
 
 // Died says whether a broken connection is explained by the end of the process:
 // it has ended, or, when its number is not known, nobody listens any more.

@@ -1,0 +1,133 @@
+package tcp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	bufferSize = 32 << 10
+	// spliceFrom is how many bytes must be waiting to be worth a splice.
+	spliceFrom = 64 << 10
+	// spliceMost bounds a splice, as nothing is known of it before it is done: who
+	// takes less than this within idleTimeout is taken for silent.
+	spliceMost = 256 << 10
+)
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// end is one of a session's two connections.
+type end struct {
+	*net.TCPConn
+	raw syscall.RawConn
+
+	got *[bufferSize]byte // taken by the read that is in progress
+	n   int
+	err error
+	try func(fd uintptr) bool // tryRead, made once
+}
+
+func newEnd(c *net.TCPConn) (*end, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	e := &end{TCPConn: c, raw: raw}
+	e.try = e.tryRead
+	return e, nil
+}
+
+// tryRead takes a buffer only for bytes that are there: silent connections, which
+// may be thousands, have none.
+func (e *end) tryRead(fd uintptr) (done bool) {
+	e.got = buffers.Get().(*[bufferSize]byte)
+	for {
+		e.n, e.err = syscall.Read(int(fd), e.got[:])
+		if !errors.Is(e.err, syscall.EINTR) {
+			break
+		}
+	}
+	if errors.Is(e.err, syscall.EAGAIN) {
+		e.giveBack()
+		return false
+	}
+	return true
+}
+
+func (e *end) giveBack() {
+	buffers.Put(e.got)
+	e.got = nil
+}
+
+// read waits for bytes; they are in got, which is to be given back. The error is
+// io.EOF when the other side has finished.
+func (e *end) read() error {
+	err := e.raw.Read(e.try)
+	switch {
+	case err != nil: // a deadline: tryRead was not called, or gave its buffer back
+		return err
+	case e.err == nil && e.n > 0:
+		return nil
+	}
+	e.giveBack()
+	if e.err != nil {
+		return e.err
+	}
+	return io.EOF
+}
+
+// failure of a copy. The zero value: the source has finished.
+type failure struct {
+	read, write error
+}
+
+// pump copies from src to dst until src has finished or either breaks. mark is
+// called after each chunk.
+func pump(dst, src *end, mark func()) failure {
+	for {
+		if err := src.read(); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return failure{read: err}
+		}
+		n := src.n
+		mark()
+		_, err := dst.Write(src.got[:n])
+		src.giveBack()
+		if err != nil {
+			return failure{write: err}
+		}
+		if n == bufferSize {
+			if f := splice(dst, src); f != (failure{}) {
+				return f
+			}
+		}
+		mark()
+	}
+}
+
+// splice moves what is waiting already, so that no pipe is held for what comes later.
+func splice(dst, src *end) failure {
+	n := min(src.waiting(), spliceMost)
+	if n < spliceFrom {
+		return failure{}
+	}
+	_, err := dst.ReadFrom(&io.LimitedReader{R: src.TCPConn, N: int64(n)})
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_, err = dst.Write(nil) // fails when it was its deadline; the source's shows with the next read
+		return failure{write: err}
+	case err != nil && !src.connected():
+		return failure{read: err}
+	}
+	return failure{write: err}
+}
+
+// past is a deadline that ends what waits at once.
+var past = time.Unix(1, 0)
