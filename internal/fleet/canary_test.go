@@ -218,3 +218,16 @@ func TestBothColoursServeInACanary(t *testing.T) {
 		t.Errorf("%d instances were let in, not 2", n)
 	}
 }
+
+// Where no instance served before, the canary's must not be seen alone: in the order
+// of their numbers it would have all of the traffic for a moment.
+func TestCanaryComesIntoServiceAfterTheOldColour(t *testing.T) {
+	v := canaryView(resource.RolloutStarting)
+	old, fresh := &v.Instances[0], &v.Instances[1]
+	old.Name, fresh.Name = fresh.Name, old.Name
+	old.Status.Admission = resource.AdmissionOut
+	change := Decide(v).Change
+	if len(change) != 2 || change[0].Status.Colour != v.Rollout.Status.OldColour {
+		t.Fatalf("written in this order: %+v", change)
+	}
+}

@@ -101,10 +101,8 @@ func (p *pass) finish() Plan {
 			p.plan.Change = append(p.plan.Change, m.Instance)
 		}
 	}
-	// Those that begin to serve are written first: who sees half of a step sees too
-	// many in service, never too few.
 	slices.SortStableFunc(p.plan.Change, func(a, b resource.Instance) int {
-		return cmp.Compare(serviceOrder(a), serviceOrder(b))
+		return cmp.Compare(p.writeOrder(a), p.writeOrder(b))
 	})
 	p.Set.Status.Instances = p.tally()
 	p.Set.Status.ScheduledEvents = p.Set.Status.ScheduledEvents.Next(p.events())
@@ -112,11 +110,17 @@ func (p *pass) finish() Plan {
 	return p.plan
 }
 
-func serviceOrder(in resource.Instance) int {
-	if in.Status.Admission == resource.AdmissionInService {
-		return 0
+// writeOrder puts those that serve first: who sees half of a write sees too many in
+// service, never too few. Of these the set's own colour comes first: where no instance
+// served before, a canary's must not be seen alone, with all of the traffic.
+func (p *pass) writeOrder(in resource.Instance) int {
+	switch {
+	case in.Status.Admission != resource.AdmissionInService:
+		return 2
+	case in.Status.Colour != p.Set.Status.Colour:
+		return 1
 	}
-	return 1
+	return 0
 }
 
 func (p *pass) tally() resource.Tally {

@@ -51,7 +51,8 @@ type conn struct {
 	in    socket.Conn
 	front *Front
 	peer  netip.Addr
-	slow  stall // of writes
+	slow  stall  // of writes
+	leave func() // tells the gate
 
 	prev, next *conn // in the front's list
 

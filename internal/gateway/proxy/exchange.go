@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
@@ -293,10 +291,7 @@ func (x *exchange) connect(b *upstream.Backend) (*upstream.Conn, error) {
 // notReached takes a member out of the choice when it is to blame that no
 // connection could be made.
 func (x *exchange) notReached(m *pool.Member, err error) {
-	ne, isNet := errors.AsType[net.Error](err)
-	blame := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || isNet && ne.Timeout()
-	if !blame || x.ended() != nil {
+	if !upstream.Unreachable(err) || x.ended() != nil {
 		x.tried = append(x.tried, m) // ours: too many open files, no free port; or the name is not known
 		return
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/gate"
 	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/resource"
@@ -39,7 +39,7 @@ type Front struct {
 	counters *tally.Counters
 	logger   *slog.Logger
 	config   atomic.Pointer[Config]
-	gate     *gate
+	gate     *gate.Gate
 	extra    repeats
 	epoch    time.Time
 	today    atomic.Pointer[dateLine]
@@ -61,7 +61,7 @@ type Front struct {
 
 // Serve begins to accept on a listener, which is the front's own from now on.
 func Serve(o Options, c *Config) *Front {
-	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger), gate: newGate(), epoch: time.Now()}
+	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger), gate: gate.New(), epoch: time.Now()}
 	f.living, f.die = context.WithCancel(context.Background())
 	f.accepting, f.stop = context.WithCancel(context.Background())
 	if lot, err := socket.NewLot(); err == nil { // else each connection keeps its goroutine
@@ -69,14 +69,14 @@ func Serve(o Options, c *Config) *Front {
 		f.serving.Go(lot.Run)
 	}
 	f.Configure(c)
-	f.accept.Go(f.acceptAll)
+	f.accept.Go(func() { f.gate.Accept(f.accepting, f.listener, f.logger, f.take, turnAway) })
 	return f
 }
 
 // Configure puts a new config in place, limits of connections that exist included.
 func (f *Front) Configure(c *Config) {
 	f.config.Store(c)
-	f.gate.limit(c.Limits.MaxConnections, c.Limits.MaxConnectionsPerClient)
+	f.gate.Limit(c.Limits.MaxConnections, c.Limits.MaxConnectionsPerClient)
 }
 
 // now is a time that is cheap to get.
@@ -84,42 +84,24 @@ func (f *Front) now() time.Duration { return time.Since(f.epoch) }
 
 // Connections is how many clients are connected; refused how many were turned
 // away for their own number.
-func (f *Front) Connections() (now int, refused uint64) { return f.gate.counts() }
+func (f *Front) Connections() (now int, refused uint64) { return f.gate.Counts() }
 
-func (f *Front) acceptAll() {
-	for {
-		f.gate.wait(f.accepting)
-		c, err := f.listener.AcceptTCP()
-		if err != nil {
-			if f.accepting.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			f.logger.Error("A connection could not be accepted", "error", err)
-			if !pause(f.accepting, 50*time.Millisecond) { // too many open files: some must end first
-				return
-			}
-			continue
-		}
-		f.take(c)
-	}
-}
-
-func (f *Front) take(tcp *net.TCPConn) {
-	peer := peerOf(tcp)
-	if !f.gate.enter(peer) {
-		_ = tcp.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = tcp.Write([]byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
-		_ = tcp.Close()
-		return
-	}
-	c := &conn{front: f, peer: peer, since: f.now()}
+func (f *Front) take(tcp *net.TCPConn, left func()) {
+	c := &conn{front: f, peer: peerOf(tcp), since: f.now(), leave: left}
 	if err := c.in.Init(tcp, heads); err != nil {
-		f.gate.leave(peer)
+		left()
 		_ = tcp.Close()
 		return
 	}
 	f.enter(c)
 	f.serving.Go(c.serve)
+}
+
+// turnAway tells a client that it has too many connections.
+func turnAway(tcp *net.TCPConn) {
+	_ = tcp.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = tcp.Write([]byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+	_ = tcp.Close()
 }
 
 func (f *Front) enter(c *conn) {
@@ -146,7 +128,7 @@ func (f *Front) left(c *conn) {
 	if c.next != nil {
 		c.next.prev = c.prev
 	}
-	f.gate.leave(c.peer)
+	c.leave()
 }
 
 // connections appends all that are open.
@@ -157,17 +139,6 @@ func (f *Front) connections(all []*conn) []*conn {
 		all = append(all, c)
 	}
 	return all
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // Close stops accepting, for good: the listener is closed when it returns.
@@ -208,16 +179,21 @@ const (
 
 func (f *Front) drain(timeout, linger time.Duration) {
 	began := time.Now()
-	for f.busy() || f.gate.now() > 0 && time.Since(began) < linger {
+	for f.busy() || f.open() > 0 && time.Since(began) < linger {
 		if time.Since(began) >= timeout {
 			f.cut(false)
 			break
 		}
-		pause(context.Background(), drainStep)
+		time.Sleep(drainStep)
 	}
 	for end := time.Now().Add(cutGrace); f.busy() && time.Now().Before(end); {
-		pause(context.Background(), drainStep)
+		time.Sleep(drainStep)
 	}
+}
+
+func (f *Front) open() int {
+	now, _ := f.gate.Counts()
+	return now
 }
 
 // busy says whether any request waits for its answer.
