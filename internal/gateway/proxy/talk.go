@@ -167,14 +167,25 @@ func (x *exchange) copyBytes(c *upstream.Conn, left int64, o *outcome) error {
 		}
 		c.Skip(len(p))
 		if len(p) >= spliceAfter {
-			moved, read, write := x.client.splice(&c.Conn, left)
-			if err := cmp.Or(read, x.passed(write, o)); err != nil {
+			moved, err := x.splice(c, left, o)
+			if err != nil {
 				return err
 			}
 			left -= moved
 		}
 	}
 	return nil
+}
+
+// splice passes on what waits, for as long as there is much of it.
+func (x *exchange) splice(c *upstream.Conn, left int64, o *outcome) (all int64, err error) {
+	for {
+		n, read, write := x.client.splice(&c.Conn, left-all)
+		all += n
+		if err := cmp.Or(read, x.passed(write, o)); err != nil || n == 0 {
+			return all, err
+		}
+	}
 }
 
 func (x *exchange) copyChunks(c *upstream.Conn, o *outcome) ([]h1.Field, error) {
