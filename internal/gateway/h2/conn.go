@@ -83,9 +83,11 @@ func (c *Conn) Run() {
 		}
 		if err = c.survive(err); err != nil {
 			c.end(err)
+			c.role.pause() // who begins now sees that it is over
 			c.drain()
 			return
 		}
+		c.settle()
 	}
 }
 
@@ -103,7 +105,8 @@ func (c *Conn) survive(err error) error {
 	if s, ok := errors.AsType[http2.StreamError](err); ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.fail(s.StreamID, s.Code)
+		c.fail(s.StreamID, s.Code)
+		return nil
 	}
 	if errors.Is(err, http2.ErrFrameTooLarge) {
 		return http2.ConnectionError(http2.ErrCodeFrameSize)
@@ -211,21 +214,10 @@ func (c *Conn) ping(f *http2.PingFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !f.IsAck() {
-		return c.own(c.out.framer.WritePing(true, f.Data))
+		c.own(c.out.framer.WritePing(true, f.Data))
+	} else if f.Data == leavingPing {
+		c.leave()
 	}
-	if f.Data == leavingPing {
-		return c.leave()
-	}
-	return nil
-}
-
-// own has a frame of the connection's own written, which was appended. A peer that
-// does not read those has enough of them.
-func (c *Conn) own(error) error {
-	if c.out.size() > roomFor+plainFrame+owed {
-		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
-	}
-	c.flushSoon()
 	return nil
 }
 
@@ -236,7 +228,7 @@ func (c *Conn) end(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errPeerLeft
 	}
-	if code, ok := errors.AsType[http2.ConnectionError](err); ok && c.out.size() < roomFor+plainFrame+2*owed {
+	if code, ok := errors.AsType[http2.ConnectionError](err); ok {
 		_ = c.out.framer.WriteGoAway(c.last, http2.ErrCode(code), nil)
 		c.flushSoon()
 	}

@@ -24,9 +24,9 @@
 //     answered with 431. The tables that compress have 4 KiB.
 //   - Bodies: a window of 64 KiB a stream, which grows to 512 KiB while it is read as
 //     fast as it comes, and of 512 KiB for all streams of a connection.
-//   - What is to be written: 64 KiB of messages, behind which streams wait, and 48 KiB
-//     of answers to PING and SETTINGS, RST_STREAMs and WINDOW_UPDATEs: a peer that
-//     causes those and reads none has its connection ended.
+//   - What is to be written: 64 KiB of messages, behind which streams wait, and 1000
+//     answers to PING and SETTINGS, RST_STREAMs and WINDOW_UPDATEs: nothing more is
+//     read of a peer that causes those and does not read them.
 //   - Work: frames that carry nothing are counted against those that do.
 //   - Time: [Conn.Check] ends a section of fields that does not become whole, a
 //     stream that the peer takes nothing of, and a connection that is not used.

@@ -38,17 +38,16 @@ func (c *Conn) announce() {
 	}
 	c.leaving, c.leavingAt = announced, c.now()
 	_ = c.out.framer.WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
-	_ = c.own(c.out.framer.WritePing(false, leavingPing))
+	c.own(c.out.framer.WritePing(false, leavingPing))
 }
 
 // leave says which stream was the last.
-func (c *Conn) leave() error {
+func (c *Conn) leave() {
 	if c.leaving == announced {
 		c.leaving = settled
-		_ = c.own(c.out.framer.WriteGoAway(c.last, http2.ErrCodeNo, nil))
+		c.own(c.out.framer.WriteGoAway(c.last, http2.ErrCodeNo, nil))
 		c.leaveIfIdle()
 	}
-	return nil
 }
 
 func (c *Conn) leaveIfIdle() {
@@ -87,7 +86,7 @@ func (c *Conn) Check(head, idle time.Duration) {
 		c.announce()
 	}
 	if over(c.leavingAt, leaveAfter) {
-		_ = c.leave()
+		c.leave()
 	}
 }
 
@@ -104,7 +103,7 @@ func (s *Stream) check(now time.Time, idle time.Duration) {
 		s.wake.Broadcast()
 	}
 	if idle > 0 && !s.stalled.IsZero() && now.Sub(s.stalled) > idle && s.err == nil {
-		_ = s.conn.fail(s.id, http2.ErrCodeCancel)
+		s.conn.fail(s.id, http2.ErrCodeCancel)
 	}
 }
 

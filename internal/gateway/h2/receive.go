@@ -85,15 +85,14 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 }
 
 // fail breaks a stream off for what the peer did, or for us.
-func (c *Conn) fail(id uint32, code http2.ErrCode) error {
+func (c *Conn) fail(id uint32, code http2.ErrCode) {
 	if s := c.streams[id]; s != nil && s.err == nil {
 		s.how = byUs
 		s.breakOff(errReset)
 	} else if s == nil {
 		c.gone.set(id, byUs)
 	}
-	if c.ended != nil {
-		return nil
+	if c.ended == nil {
+		c.own(c.out.framer.WriteRSTStream(id, code))
 	}
-	return c.own(c.out.framer.WriteRSTStream(id, code))
 }

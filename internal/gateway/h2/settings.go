@@ -7,13 +7,12 @@ const MaxStreams = 250
 
 // remote is what the peer has told of itself (RFC 9113 §6.5.2).
 type remote struct {
-	window    int // of new streams
-	frameSize int
-	streams   uint32 // that may be opened
+	window  int    // of new streams
+	streams uint32 // that may be opened
 }
 
 func newRemote() remote {
-	return remote{window: defaultWindow, frameSize: plainFrame, streams: 100}
+	return remote{window: defaultWindow, streams: 100}
 }
 
 // settings takes the peer's. Many in a frame cost the streams no more than one.
@@ -34,8 +33,6 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 			c.out.encoder.SetMaxDynamicTableSize(min(s.Val, tableSize))
 		case http2.SettingInitialWindowSize:
 			next.window = int(s.Val)
-		case http2.SettingMaxFrameSize:
-			next.frameSize = int(s.Val)
 		case http2.SettingMaxConcurrentStreams:
 			next.streams = s.Val
 		}
@@ -52,5 +49,6 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 		}
 		s.wake.Broadcast()
 	}
-	return c.own(c.out.framer.WriteSettingsAck())
+	c.own(c.out.framer.WriteSettingsAck())
+	return nil
 }

@@ -85,14 +85,22 @@ func (s *Stream) Watch(w Watcher) {
 
 // Release ends the use of a stream. What has not been said by then is broken off.
 func (s *Stream) Release() {
+	s.Abandon()
+	s.recycle()
+}
+
+// Abandon is Release when others may still use the stream.
+func (s *Stream) Abandon() {
 	c := s.conn
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.watcher = nil
 	if !s.shut {
 		code := http2.ErrCodeNo
 		if !s.said {
 			code = http2.ErrCodeInternal
 		}
-		_ = c.fail(s.id, code)
+		c.fail(s.id, code)
 	}
 	c.giveBack(s.body.clear())
 	delete(c.streams, s.id)
@@ -105,8 +113,6 @@ func (s *Stream) Release() {
 	}
 	c.leaveIfIdle()
 	c.flushSoon()
-	c.mu.Unlock()
-	s.recycle()
 }
 
 // Read takes what has come of the peer's body; io.EOF: nothing will.
@@ -168,7 +174,7 @@ func (s *Stream) giveBack(n int) {
 			give = s.in.grow
 		}
 		if more := give(n); more > 0 {
-			_ = c.own(c.out.framer.WriteWindowUpdate(s.id, uint32(more)))
+			c.own(c.out.framer.WriteWindowUpdate(s.id, uint32(more)))
 		}
 	}
 	c.giveBack(n)
@@ -176,7 +182,7 @@ func (s *Stream) giveBack(n int) {
 
 func (c *Conn) giveBack(n int) {
 	if more := c.in.give(n); more > 0 && c.ended == nil {
-		_ = c.own(c.out.framer.WriteWindowUpdate(0, uint32(more)))
+		c.own(c.out.framer.WriteWindowUpdate(0, uint32(more)))
 	}
 }
 
@@ -187,7 +193,7 @@ func (s *Stream) CloseRead() {
 	defer c.mu.Unlock()
 	s.watcher = nil // it is no news
 	if s.deaf = true; !s.heard && s.err == nil && s.said {
-		_ = c.fail(s.id, http2.ErrCodeNo)
+		c.fail(s.id, http2.ErrCodeNo)
 	}
 	s.wake.Broadcast()
 }
@@ -198,7 +204,7 @@ func (s *Stream) Reset(code http2.ErrCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.err == nil && !(s.said && s.heard) {
-		_ = c.fail(s.id, code)
+		c.fail(s.id, code)
 	}
 }
 

@@ -14,9 +14,9 @@ const (
 	// roomFor is how many bytes of messages wait for the transport; who has more
 	// to say waits for room.
 	roomFor = 64 << 10
-	// owed is how many bytes of the connection's own frames may wait beside them:
-	// a peer that asks for answers and does not read them has its connection ended.
-	owed = 32 << 10
+	// maxOwed is how many of the connection's own frames may wait beside them. Beyond
+	// it nothing is read: a peer that causes those has to take them.
+	maxOwed = 1000
 	// fewBytes are worth waiting for others to add to.
 	fewBytes = 4 << 10
 	// plainFrame is the size of a frame that every peer takes.
@@ -37,6 +37,7 @@ type batch struct{ bytes []byte }
 type writer struct {
 	framer  *http2.Framer // appends to waiting
 	waiting *batch        // nil: nothing waits
+	owed    int           // frames of the connection's own that wait
 	writing bool          // a goroutine is in the transport
 	room    sync.Cond     // there may be some, or the connection has ended
 
@@ -129,6 +130,22 @@ func (c *Conn) flushSoon() {
 	}
 }
 
+// own has a frame of the connection's own written, which was appended.
+func (c *Conn) own(error) {
+	c.out.owed++
+	c.flushSoon()
+}
+
+// settle waits until the peer has taken what it caused.
+func (c *Conn) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.out.owed > maxOwed && c.ended == nil {
+		c.flushSoon()
+		c.out.room.Wait()
+	}
+}
+
 // flushRest is a goroutine that drain waits for.
 func (c *Conn) flushRest() {
 	c.mu.Lock()
@@ -158,7 +175,7 @@ func (c *Conn) drain() {
 func (c *Conn) writeBatch() {
 	w := &c.out
 	b := w.waiting
-	w.waiting = nil
+	w.waiting, w.owed = nil, 0
 	w.room.Broadcast()
 	c.mu.Unlock()
 	_, err := c.transport.Write(b.bytes)

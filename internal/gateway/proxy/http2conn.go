@@ -97,16 +97,16 @@ func (m *http2Conn) answer(s *h2.Stream) {
 	h := http2s.Get().(*http2)
 	h.start(m, s)
 	defer func() {
-		p := recover()
-		if p != nil { // one request is lost, and not all of them
+		if p := recover(); p != nil { // one request is lost, and not all of them
 			m.conn.front.logger.Error("A request was not handled", "panic", p, "stack", string(debug.Stack()))
+			s.Abandon()
+			m.left(h)
+			return
 		}
 		s.Release()
 		m.left(h)
-		if p == nil {
-			h.stop()
-			http2s.Put(h)
-		}
+		h.stop()
+		http2s.Put(h)
 	}()
 	h.answer()
 }
