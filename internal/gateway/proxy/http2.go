@@ -12,6 +12,7 @@ import (
 
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/h2"
+	"github.com/droverhq/drover/internal/gateway/socket"
 )
 
 var http2s = sync.Pool{New: func() any { return new(http2) }}
@@ -208,6 +209,9 @@ func (h *http2) write(p []byte, more bool) error {
 	}
 	return h.stream.Flush()
 }
+
+// splice moves nothing: what is passed on goes into frames.
+func (h *http2) splice(*socket.Conn, int64) (moved int64, read, write error) { return 0, nil, nil }
 
 func (h *http2) finish(trailers []h1.Field) error {
 	switch {
