@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/certificate"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -26,6 +27,8 @@ type balancer struct {
 	front    front
 	on       *socket             // what front accepts on
 	bindings map[string]*binding // by set
+	// certificates are what TLS is served with; nil: it is not.
+	certificates *certificate.Keeper
 }
 
 func newBalancer(s *state) *balancer {

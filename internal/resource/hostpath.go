@@ -62,10 +62,10 @@ func below(folder, path string) bool {
 const maxHostPath = 1023
 
 // checkHostPath checks the path of a file on the machine.
-func (c *checker) checkHostPath(at, path string) {
+func (c *checker) checkHostPath(at, path, example string) {
 	switch {
 	case path == "":
-		c.add(at, "expected the path of a file, for example /var/log/drover/access.log")
+		c.add(at, "expected the path of a file, for example %s", example)
 	case path[0] != '/':
 		c.add(at, "%s is not an absolute path: it begins with /", quote(path))
 	case len(path) > maxHostPath || strings.ContainsRune(path, 0):
@@ -90,5 +90,5 @@ func HostFiles(d Document) []HostFile {
 }
 
 func (s LoadBalancerSpec) hostFiles() (files []HostFile) {
-	return files
+	return append(files, s.TLS.hostFiles()...)
 }

@@ -85,6 +85,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(parent)
 	g.Go(func() error { return c.view.follow(ctx, c.o.Store) })
 	g.Go(func() error { return c.supervise(ctx) })
+	g.Go(func() error { return c.reportCertificates(ctx) })
 	err := g.Wait()
 	if parent.Err() != nil || errors.Is(err, errStopped) {
 		return nil

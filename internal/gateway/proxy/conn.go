@@ -75,6 +75,10 @@ func (c *conn) serve() {
 			c.close()
 		}
 	}()
+	if !c.secured() {
+		c.close()
+		return
+	}
 	for {
 		if c.ready() {
 			if c.request() {
@@ -94,7 +98,7 @@ func (c *conn) serve() {
 }
 
 func (c *conn) close() {
-	_ = c.in.TCP.Close()
+	_ = c.in.Close()
 	c.in.Drop()
 	c.front.left(c)
 }
@@ -201,7 +205,7 @@ func (c *conn) progress() {
 // bytes would reset the connection, and the answer could be lost.
 func (c *conn) linger() {
 	c.in.Drop()
-	_ = c.in.TCP.CloseWrite()
+	_ = c.in.CloseWrite()
 	_ = c.in.TCP.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)
