@@ -43,6 +43,9 @@ func (t *table) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // named are those for a name: an asterisk stands for one label.
 func (t *table) named(name string) []*tls.Certificate {
+	if strings.HasPrefix(name, ".") {
+		return nil
+	}
 	if list := t.byName[name]; list != nil {
 		return list
 	}
