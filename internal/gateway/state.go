@@ -130,6 +130,9 @@ func (s *state) dropSockets(wanted []wire.Socket) {
 	used := map[*socket]bool{}
 	for _, b := range s.balancers {
 		used[b.on] = true
+		if b.redirect != nil {
+			used[b.redirect.on] = true
+		}
 	}
 	for name, held := range s.sockets {
 		if !slices.Contains(wanted, held.Socket) && !used[held] {

@@ -27,7 +27,6 @@ var later = []laterEntry{
 	{KindLoadBalancer, "/spec/affinity", ""},
 	{KindLoadBalancer, "/spec/accessLog", ""},
 	{KindLoadBalancer, "/spec/tls/acme", ""},
-	{KindLoadBalancer, "/spec/tls/redirectFrom", ""},
 	{KindImage, "/spec/retain", ""},
 }
 

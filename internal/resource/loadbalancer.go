@@ -63,8 +63,10 @@ type LoadBalancerLimits struct {
 
 type LoadBalancerStatus struct {
 	// Address is what is listened on; with port 0 in the spec, the port that was given.
-	Address    string          `json:"address,omitempty"`
-	Conditions List[Condition] `json:"conditions"`
+	Address string `json:"address,omitempty"`
+	// RedirectAddress is where clients are redirected from, likewise.
+	RedirectAddress string          `json:"redirectAddress,omitempty"`
+	Conditions      List[Condition] `json:"conditions"`
 	// Certificates are what TLS is served with.
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
 }

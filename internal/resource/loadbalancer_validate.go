@@ -33,7 +33,7 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 	}
 	s.Limits.validate(c)
 	if s.TLS != nil {
-		s.TLS.validate(c)
+		s.TLS.validate(c, s.Listen)
 	}
 	if s.Protocol == ProtocolTCP {
 		s.checkTCP(c)

@@ -1,11 +1,16 @@
 package resource
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // LoadBalancerTLS has a load balancer speak HTTPS.
 type LoadBalancerTLS struct {
 	// Certificates are served by the name that a client asks for; the first one to who asks for another or none.
 	Certificates []CertificateFiles `json:"certificates,omitempty"`
+	// RedirectFrom is HOST:PORT where clients of plain HTTP are sent to HTTPS.
+	RedirectFrom string `json:"redirectFrom,omitempty"`
 }
 
 // CertificateFiles are PEM files of the machine: a chain, the certificate itself
@@ -33,7 +38,14 @@ const ConditionCertificates = "Certificates"
 
 const maxCertificates = 100
 
-func (t *LoadBalancerTLS) validate(c *checker) {
+func (t *LoadBalancerTLS) validate(c *checker, listen string) {
+	switch {
+	case t.RedirectFrom == "":
+	case t.RedirectFrom == listen && !strings.HasSuffix(listen, ":0"):
+		c.add("/spec/tls/redirectFrom", "%s is where HTTPS is served: plain HTTP needs another port", quote(listen))
+	default:
+		c.checkAddress("/spec/tls/redirectFrom", t.RedirectFrom, 0)
+	}
 	const at = "/spec/tls/certificates"
 	switch n := len(t.Certificates); {
 	case n == 0 && len(c.fields) == 0:

@@ -27,6 +27,7 @@ type Config struct {
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
 	TLS          *tls.Config // nil: clients speak plain HTTP
+	Redirect     *Redirect   // nil: requests go to members
 }
 
 // Options are a front's collaborators.
@@ -252,6 +253,10 @@ func (f *Front) handle(c *conn, w *work, config *Config) {
 	x := &w.x
 	x.start(f, config, &w.client, r, c.peer)
 	x.from.secure = c.in.Secured()
+	if config.Redirect != nil {
+		x.redirect()
+		return
+	}
 	if x.route = config.Routes.Match(r.Host, x.path()); x.route == nil {
 		w.client.plain(http.StatusNotFound, "no route matches", false)
 		return

@@ -90,9 +90,11 @@ type Check struct {
 
 // Balancer is a load balancer and the socket that it accepts on.
 type Balancer struct {
-	Name   string                    `json:"name"`
-	Socket string                    `json:"socket"`
-	Spec   resource.LoadBalancerSpec `json:"spec"`
+	Name   string `json:"name"`
+	Socket string `json:"socket"`
+	// Redirect is the socket from which clients are sent to Socket by HTTPS; empty: none.
+	Redirect string                    `json:"redirect,omitempty"`
+	Spec     resource.LoadBalancerSpec `json:"spec"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
 	// Preview: it reaches the instances of this colour only, and those that are out of
