@@ -1,12 +1,12 @@
 package api
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -32,6 +32,11 @@ func (b balancers) check(tx *store.Tx, d resource.Document) ([]string, error) {
 	if err := checkListen(tx, d, "/spec/listen", lb.Spec.Listen, b.address); err != nil {
 		return nil, err
 	}
+	if t := lb.Spec.TLS; t != nil && t.RedirectFrom != "" {
+		if err := checkListen(tx, d, "/spec/tls/redirectFrom", t.RedirectFrom, b.address); err != nil {
+			return nil, err
+		}
+	}
 	return missingBackends(tx, lb)
 }
 
@@ -42,11 +47,12 @@ type previews struct {
 }
 
 func (p previews) check(tx *store.Tx, d resource.Document) ([]string, error) {
-	listen := listenOf(d)
-	if listen == "" {
-		return nil, nil
+	for _, listen := range listensOf(d) {
+		if err := checkListen(tx, d, "/spec/upgradePolicy/blueGreen/preview/listen", listen, p.address); err != nil {
+			return nil, err
+		}
 	}
-	return nil, checkListen(tx, d, "/spec/upgradePolicy/blueGreen/preview/listen", listen, p.address)
+	return nil, nil
 }
 
 // checkListen refuses an address that the API, or another document, has.
@@ -63,7 +69,10 @@ func checkListen(tx *store.Tx, d resource.Document, pointer, listen, api string)
 			return err
 		}
 		for _, o := range others.Items {
-			if (o.Kind != d.Kind || o.Name != d.Name) && collide(listen, listenOf(o)) {
+			if o.Kind == d.Kind && o.Name == d.Name {
+				continue
+			}
+			if slices.ContainsFunc(listensOf(o), func(l string) bool { return collide(listen, l) }) {
 				taken = other.what + o.Name
 			}
 		}
@@ -77,19 +86,21 @@ func checkListen(tx *store.Tx, d resource.Document, pointer, listen, api string)
 	}
 }
 
-// listenOf is where a load balancer, or a scale set's preview, listens. One that a
+// listensOf are where a load balancer, or a scale set's preview, listens. One that a
 // newer Drover wrote and this one cannot read is no reason to refuse all others.
-func listenOf(d resource.Document) string {
+func listensOf(d resource.Document) []string {
 	var spec struct {
 		Listen        string
+		TLS           struct{ RedirectFrom string }
 		UpgradePolicy struct {
 			BlueGreen struct{ Preview resource.Preview }
 		}
 	}
 	if json.Unmarshal(d.Spec, &spec) != nil {
-		return ""
+		return nil
 	}
-	return cmp.Or(spec.Listen, spec.UpgradePolicy.BlueGreen.Preview.Listen)
+	all := []string{spec.Listen, spec.TLS.RedirectFrom, spec.UpgradePolicy.BlueGreen.Preview.Listen}
+	return slices.DeleteFunc(all, func(l string) bool { return l == "" })
 }
 
 // collide says whether two listening addresses exclude each other.

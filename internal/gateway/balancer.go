@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/certificate"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -26,6 +27,9 @@ type balancer struct {
 	front    front
 	on       *socket             // what front accepts on
 	bindings map[string]*binding // by set
+	// certificates are what TLS is served with; nil: it is not.
+	certificates *certificate.Keeper
+	redirect     *redirect // nil: there is none
 }
 
 func newBalancer(s *state) *balancer {
@@ -35,11 +39,14 @@ func newBalancer(s *state) *balancer {
 // plan is what a balancer will become; making it changes nothing.
 type plan struct {
 	wire.Balancer
-	socket  *socket
-	listen  *net.TCPListener // nil: the front stays on the socket that it has
-	backend []string         // the set of each route
-	sets    map[string]wire.Set
-	config  proxy.Config
+	socket *socket
+	listen *net.TCPListener // nil: the front stays on the socket that it has
+	// The same for who redirects; both nil: nobody does.
+	redirect       *socket
+	listenRedirect *net.TCPListener
+	backend        []string // the set of each route
+	sets           map[string]wire.Set
+	config         proxy.Config
 }
 
 func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
@@ -63,14 +70,25 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 			return nil, err
 		}
 	}
+	if err := s.planRedirect(p); err != nil {
+		return nil, err
+	}
 	if old := s.balancers[b.Name]; old == nil || old.on != p.socket || old.Spec.Protocol != b.Spec.Protocol {
 		l, err := net.FileListener(p.socket.file)
 		if err != nil {
+			p.close()
 			return nil, fmt.Errorf("use the socket %q: %w", b.Socket, err)
 		}
 		p.listen = l.(*net.TCPListener)
 	}
 	return p, nil
+}
+
+// close lets go of what a plan that comes to nothing has opened.
+func (p *plan) close() {
+	if p.listenRedirect != nil {
+		_ = p.listenRedirect.Close()
+	}
 }
 
 func routesOf(spec resource.LoadBalancerSpec) []resource.Route {
@@ -158,6 +176,7 @@ func (b *balancer) apply(p *plan) {
 	b.Balancer, b.on = p.Balancer, p.socket
 	b.queue.SetMax(p.Spec.Limits.MaxQueue)
 	b.serve(p)
+	b.redirects(p)
 	for name, own := range b.bindings {
 		if _, ok := p.sets[name]; !ok {
 			b.unbind(name, own)
@@ -196,6 +215,7 @@ func (b *balancer) closeFront(linger time.Duration, finished func()) {
 // serve what still comes on connections that are open.
 func (b *balancer) remove(linger time.Duration) {
 	b.on = nil
+	b.closeRedirect()
 	b.closeFront(linger, func() {
 		for name, own := range b.bindings {
 			b.unbind(name, own)

@@ -37,6 +37,7 @@ func (b *balancer) serveHTTP(p *plan) {
 		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.unserved()})
 	}
 	c.Routes = proxy.NewRoutes(routes)
+	c.TLS = b.tlsOf(p)
 	if p.listen == nil {
 		b.front.(*proxy.Front).Configure(&c)
 		return

@@ -56,6 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	p.state.endpoint = newEndpoint(p.approvals, o.Metadata, p.state.touch, o.Logger)
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)
+	p.serving.Go(p.watchCertificates)
 	var s wire.Stop
 	select {
 	case <-ctx.Done():

@@ -26,7 +26,7 @@ var later = []laterEntry{
 	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
 	{KindLoadBalancer, "/spec/affinity", ""},
 	{KindLoadBalancer, "/spec/accessLog", ""},
-	{KindLoadBalancer, "/spec/tls", ""},
+	{KindLoadBalancer, "/spec/tls/acme", ""},
 	{KindImage, "/spec/retain", ""},
 }
 

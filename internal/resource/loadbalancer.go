@@ -16,6 +16,7 @@ type LoadBalancerSpec struct {
 	QueueTimeout    Duration           `json:"queueTimeout"`
 	TrustedProxies  []string           `json:"trustedProxies,omitempty"`
 	Limits          LoadBalancerLimits `json:"limits"`
+	TLS             *LoadBalancerTLS   `json:"tls,omitempty"`
 }
 
 const (
@@ -62,8 +63,12 @@ type LoadBalancerLimits struct {
 
 type LoadBalancerStatus struct {
 	// Address is what is listened on; with port 0 in the spec, the port that was given.
-	Address    string          `json:"address,omitempty"`
-	Conditions List[Condition] `json:"conditions"`
+	Address string `json:"address,omitempty"`
+	// RedirectAddress is where clients are redirected from, likewise.
+	RedirectAddress string          `json:"redirectAddress,omitempty"`
+	Conditions      List[Condition] `json:"conditions"`
+	// Certificates are what TLS is served with.
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
 }
 
 // ConditionListening is true with an address, false with the reason of the failure to bind.

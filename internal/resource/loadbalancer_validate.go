@@ -32,6 +32,9 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 		}
 	}
 	s.Limits.validate(c)
+	if s.TLS != nil {
+		s.TLS.validate(c, s.Listen)
+	}
 	if s.Protocol == ProtocolTCP {
 		s.checkTCP(c)
 	}
@@ -52,6 +55,9 @@ func (s *LoadBalancerSpec) checkTCP(c *checker) {
 	}
 	if len(s.TrustedProxies) > 0 {
 		c.add("/spec/trustedProxies", only)
+	}
+	if s.TLS != nil {
+		c.add("/spec/tls", "is for HTTP: protocol: tcp passes bytes on as they come, TLS too, to backends that can end it: remove it, or write protocol: http")
 	}
 	l, usual := s.Limits, DefaultLoadBalancerSpec().Limits
 	for _, f := range []struct {

@@ -2,6 +2,8 @@ package control
 
 import (
 	"maps"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,14 +65,16 @@ type answers struct {
 	lastUp    map[string][]string
 	previews  map[string]Preview // by set
 
-	changed chan struct{}
-	notify  func(instance string)
+	changed   chan struct{}
+	certified chan struct{} // facts about certificates differ
+	notify    func(instance string)
 }
 
 func newAnswers() *answers {
 	return &answers{
 		instances: map[string]wire.InstanceFacts{},
 		changed:   make(chan struct{}, 1),
+		certified: make(chan struct{}, 1),
 	}
 }
 
@@ -214,6 +218,7 @@ func (a *answers) disconnect() {
 func (a *answers) update(f wire.Facts) {
 	a.mu.Lock()
 	old := a.instances
+	renewed := !sameCertificates(a.facts.Balancers, f.Balancers)
 	a.facts, a.instances = f, make(map[string]wire.InstanceFacts, len(f.Instances))
 	var probed []string
 	for _, i := range f.Instances {
@@ -224,11 +229,31 @@ func (a *answers) update(f wire.Facts) {
 	}
 	a.mu.Unlock()
 	signal(a.changed)
+	if renewed {
+		signal(a.certified)
+	}
 	if a.notify != nil {
 		for _, name := range probed {
 			a.notify(name)
 		}
 	}
+}
+
+// certificates are what each balancer serves TLS with, as far as the gateway has told.
+func (a *answers) certificates() map[string][]wire.CertificateFacts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := map[string][]wire.CertificateFacts{}
+	for _, b := range a.facts.Balancers {
+		all[b.Name] = b.Certificates
+	}
+	return all
+}
+
+func sameCertificates(a, b []wire.BalancerFacts) bool {
+	return slices.EqualFunc(a, b, func(a, b wire.BalancerFacts) bool {
+		return a.Name == b.Name && reflect.DeepEqual(a.Certificates, b.Certificates)
+	})
 }
 
 // settled is how many successes in a row are worth telling one by one; no

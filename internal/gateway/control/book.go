@@ -140,6 +140,11 @@ func (b *book) address(name string) string {
 	return ""
 }
 
+// has says whether there is every socket of a balancer.
+func (b *book) has(w wire.Balancer) bool {
+	return b.address(w.Socket) != "" && (w.Redirect == "" || b.address(w.Redirect) != "")
+}
+
 // choose returns those of names that are held, and the wanted ones.
 func (b *book) choose(names []string) []wire.Socket {
 	b.mu.Lock()

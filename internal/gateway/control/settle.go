@@ -33,13 +33,13 @@ func (p *pusher) settle(ctx context.Context, w *wire.Snapshot) map[string]proble
 		if trouble := p.trouble(ctx, b); trouble != nil {
 			problems[b.Name] = *trouble
 			old, ok := p.good[b.Name]
-			if !ok || p.control.book.address(old.Socket) == "" {
+			if !ok || !p.control.book.has(old) {
 				continue
 			}
 			old.Up, b = b.Up, old
 		}
 		list = append(list, b)
-		sockets = append(sockets, b.Socket)
+		sockets = append(sockets, b.Socket, b.Redirect)
 	}
 	for name := range p.good {
 		if !wanted[name] {
@@ -56,8 +56,15 @@ func (p *pusher) trouble(ctx context.Context, b wire.Balancer) *problem {
 	if r, ok := p.refused[balancerContent(b)]; ok {
 		return &problem{reason: "Refused", message: r.why}
 	}
-	if err := p.control.book.bind(ctx, b.Socket, b.Spec.Listen); err != nil {
-		return &problem{reason: bindReason(err), message: fmt.Sprintf("cannot listen on %s: %s", b.Spec.Listen, err), bind: true}
+	if trouble := p.bind(ctx, b.Socket, b.Spec.Listen); trouble != nil || b.Redirect == "" {
+		return trouble
+	}
+	return p.bind(ctx, b.Redirect, b.Spec.TLS.RedirectFrom)
+}
+
+func (p *pusher) bind(ctx context.Context, socket, address string) *problem {
+	if err := p.control.book.bind(ctx, socket, address); err != nil {
+		return &problem{reason: bindReason(err), message: fmt.Sprintf("cannot listen on %s: %s", address, err), bind: true}
 	}
 	return nil
 }
@@ -76,16 +83,19 @@ func bindReason(err error) string {
 	return "CannotListen"
 }
 
+// addresses are where a balancer serves, and where it redirects from.
+type addresses struct{ listen, redirect string }
+
 // report writes what became of each balancer into its status, where that is news.
 func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[string]problem) error {
-	serving := map[string]string{}
+	serving := map[string]addresses{}
 	for _, b := range w.Balancers {
-		serving[b.Name] = c.book.address(b.Socket)
+		serving[b.Name] = addresses{c.book.address(b.Socket), c.book.address(b.Redirect)}
 	}
 	c.preview(previewsOf(w, serving, problems))
 	type change struct {
 		name    string
-		address string
+		at      addresses
 		problem *problem
 	}
 	var changes []change
@@ -105,7 +115,7 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 		}
 	})
 	for _, ch := range changes {
-		if err := c.write(ctx, ch.name, ch.address, ch.problem); err != nil {
+		if err := c.write(ctx, ch.name, ch.at, ch.problem); err != nil {
 			return fmt.Errorf("load balancer %s: %w", ch.name, err)
 		}
 	}
@@ -113,25 +123,25 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 }
 
 // previewsOf are the previews that the documents asked for, as they came to be.
-func previewsOf(w wire.Snapshot, serving map[string]string, problems map[string]problem) map[string]Preview {
+func previewsOf(w wire.Snapshot, serving map[string]addresses, problems map[string]problem) map[string]Preview {
 	previews := map[string]Preview{}
 	for _, t := range w.Sets {
 		name := previewName(t.Name)
 		if trouble, bad := problems[name]; bad {
 			previews[t.Name] = Preview{Problem: trouble.message}
-		} else if address, up := serving[name]; up {
-			previews[t.Name] = Preview{Address: address}
+		} else if at, up := serving[name]; up {
+			previews[t.Name] = Preview{Address: at.listen}
 		}
 	}
 	return previews
 }
 
 // write is essential: what a balancer serves is told also when there is no room.
-func (c *Control) write(ctx context.Context, name, address string, trouble *problem) error {
+func (c *Control) write(ctx context.Context, name string, at addresses, trouble *problem) error {
 	_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
 		err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
-			b.Status.Address = address
-			for _, cond := range conditions(address, trouble) {
+			b.Status.Address, b.Status.RedirectAddress = at.listen, at.redirect
+			for _, cond := range conditions(at.listen, trouble) {
 				cond.Since = tx.Now()
 				b.Status.Conditions = resource.SetCondition(b.Status.Conditions, cond)
 			}
@@ -164,11 +174,11 @@ func conditions(address string, trouble *problem) []resource.Condition {
 }
 
 // says compares a status with what it shall say.
-func says(s resource.LoadBalancerStatus, address string, trouble *problem) bool {
-	if s.Address != address {
+func says(s resource.LoadBalancerStatus, at addresses, trouble *problem) bool {
+	if s.Address != at.listen || s.RedirectAddress != at.redirect {
 		return false
 	}
-	for _, want := range conditions(address, trouble) {
+	for _, want := range conditions(at.listen, trouble) {
 		have := resource.FindCondition(s.Conditions, want.Type)
 		if have == nil || have.Status != want.Status || have.Reason != want.Reason || have.Message != want.Message {
 			return false

@@ -36,14 +36,23 @@ func build(d documents, hints map[string][]string) wire.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(d.balancers)) {
 		b := d.balancers[name]
 		w.Balancers = append(w.Balancers, wire.Balancer{
-			Name:   name,
-			Socket: socketName("balancer", name, b.Spec.Listen),
-			Spec:   b.Spec,
-			Up:     hints[name],
+			Name:     name,
+			Socket:   socketName("balancer", name, b.Spec.Listen),
+			Redirect: redirectName(name, b.Spec),
+			Spec:     b.Spec,
+			Up:       hints[name],
 		})
 	}
 	w.Balancers = append(w.Balancers, previews(d)...)
 	return w
+}
+
+// redirectName is the socket from which a balancer sends clients to HTTPS; empty: there is none.
+func redirectName(name string, spec resource.LoadBalancerSpec) string {
+	if spec.TLS == nil || spec.TLS.RedirectFrom == "" {
+		return ""
+	}
+	return socketName("redirect", name, spec.TLS.RedirectFrom)
 }
 
 // previews are balancers that no document describes: each reaches the colour of a

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
@@ -38,6 +37,6 @@ type client interface {
 	// abort ends an answer so that it is seen not to be whole.
 	abort()
 	// takeOver gives up the connection for what has been agreed on instead of
-	// HTTP, with what was read of it already. The caller closes it.
-	takeOver() (tcp *net.TCPConn, read []byte, ok bool)
+	// HTTP; nil: it cannot be had. The caller closes it.
+	takeOver() *socket.Conn
 }

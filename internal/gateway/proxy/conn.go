@@ -78,6 +78,10 @@ func (c *conn) serve() {
 			c.close()
 		}
 	}()
+	if !c.secured() {
+		c.close()
+		return
+	}
 	for {
 		if c.ready() {
 			if c.first() && c.preface() {
@@ -106,7 +110,7 @@ func (c *conn) first() bool {
 }
 
 func (c *conn) close() {
-	_ = c.in.TCP.Close()
+	_ = c.in.Close()
 	c.in.Drop()
 	c.front.left(c)
 }
@@ -213,7 +217,7 @@ func (c *conn) progress() {
 // bytes would reset the connection, and the answer could be lost.
 func (c *conn) linger() {
 	c.in.Drop()
-	_ = c.in.TCP.CloseWrite()
+	_ = c.in.CloseWrite()
 	_ = c.in.TCP.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buf)

@@ -49,7 +49,7 @@ func (g *rig) websocket() *websocket.Conn {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	g.t.Cleanup(cancel)
-	c, _, err := websocket.Dial(ctx, "ws://"+g.address+"/", &websocket.DialOptions{Subprotocols: []string{"echo"}, HTTPClient: g.client()})
+	c, _, err := websocket.Dial(ctx, g.url("/"), &websocket.DialOptions{Subprotocols: []string{"echo"}, HTTPClient: g.client()})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestOtherUpgrades(t *testing.T) {
 		}))
 		c, r := g.upgraded("thing")
 		fmt.Fprint(c, " late")
-		_ = c.(*net.TCPConn).CloseWrite()
+		_ = c.(interface{ CloseWrite() error }).CloseWrite()
 		if got, err := io.ReadAll(r); err != nil || string(got) != `you said "early late"` {
 			t.Errorf("got %q, %v", got, err)
 		}
@@ -223,8 +223,7 @@ func TestOtherUpgrades(t *testing.T) {
 		g := newRig(t)
 		g.raw("a", switcher("thing", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))
 		c, _ := g.upgraded("thing")
-		_ = c.(*net.TCPConn).SetLinger(0)
-		c.Close()
+		breakOff(c)
 		g.wantCounts(counts{requests: 1})
 		until(t, "nothing is in flight", func() bool { return !g.pool.Busy() })
 	})

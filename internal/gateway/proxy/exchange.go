@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -71,10 +70,10 @@ type exchange struct {
 }
 
 // start makes ready for a request.
-func (x *exchange) start(f *Front, c *Config, from client, r *h1.Request, peer netip.Addr) {
-	x.front, x.config, x.client, x.req = f, c, from, r
-	x.from = sender{address: peer, trusted: trusts(c.Trusted, peer)}
-	x.began = f.now()
+func (x *exchange) start(c *Config, from client, r *h1.Request, on *conn) {
+	x.front, x.config, x.client, x.req = on.front, c, from, r
+	x.from = sender{address: on.peer, trusted: trusts(c.Trusted, on.peer), secure: on.in.Secured()}
+	x.began = x.front.now()
 }
 
 // forget drops what belongs to the request.
@@ -103,6 +102,10 @@ func (x *exchange) path() []byte {
 func (x *exchange) choose() bool {
 	if string(x.req.Method) == http.MethodConnect {
 		x.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		return false
+	}
+	if x.config.Redirect != nil {
+		x.redirect()
 		return false
 	}
 	if x.route = x.config.Routes.Match(x.req.Host, x.path()); x.route == nil {

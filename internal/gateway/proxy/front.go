@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +26,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
+	TLS          *tls.Config // nil: clients speak plain HTTP
+	Redirect     *Redirect   // nil: requests go to members
 }
 
 // Options are a front's collaborators.
@@ -69,7 +73,7 @@ func Serve(o Options, c *Config) *Front {
 		f.serving.Go(lot.Run)
 	}
 	f.Configure(c)
-	f.accept.Go(func() { f.gate.Accept(f.accepting, f.listener, f.logger, f.take, turnAway) })
+	f.accept.Go(func() { f.gate.Accept(f.accepting, f.listener, f.logger, f.take, f.turnAway) })
 	return f
 }
 
@@ -93,15 +97,27 @@ func (f *Front) take(tcp *net.TCPConn, left func()) {
 		_ = tcp.Close()
 		return
 	}
+	if config := f.config.Load().TLS; config != nil {
+		c.in.Secure(config)
+	}
 	f.enter(c)
 	f.serving.Go(c.serve)
 }
 
-// turnAway tells a client that it has too many connections.
-func turnAway(tcp *net.TCPConn) {
-	_ = tcp.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = tcp.Write([]byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+// turnAway tells a client that it has too many connections. By TLS that would cost
+// what the limit is there to save.
+func (f *Front) turnAway(tcp *net.TCPConn) {
+	if f.config.Load().TLS == nil {
+		_ = tcp.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = tcp.Write(plainAnswer(http.StatusTooManyRequests, ""))
+	}
 	_ = tcp.Close()
+}
+
+// plainAnswer is the last one on a connection.
+func plainAnswer(status int, text string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s",
+		status, http.StatusText(status), len(text), text)
 }
 
 func (f *Front) enter(c *conn) {
@@ -238,7 +254,7 @@ func (f *Front) date() string {
 func (f *Front) handle(c *conn, w *work, config *Config) {
 	defer c.idle()
 	x := &w.x
-	x.start(f, config, &w.client, &w.req, c.peer)
+	x.start(config, &w.client, &w.req, c)
 	if x.choose() {
 		w.client.last = c.busy(x)
 		x.run()

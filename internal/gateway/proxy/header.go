@@ -15,6 +15,7 @@ var sessionCookie = []byte("drover_session")
 type sender struct {
 	address netip.Addr
 	trusted bool // it may say whom it forwards for
+	secure  bool // it came by TLS
 }
 
 // appendRequest appends the head of a request that a backend is to see.
@@ -89,7 +90,11 @@ func appendForwarded(dst []byte, r *h1.Request, from sender) []byte {
 	}
 	dst = append(from.address.AppendTo(dst), "\r\n"...)
 	dst = h1.AppendField(dst, "X-Forwarded-Host", host)
-	if proto == nil {
+	switch {
+	case proto != nil:
+	case from.secure:
+		return append(dst, "X-Forwarded-Proto: https\r\n"...)
+	default:
 		return append(dst, "X-Forwarded-Proto: http\r\n"...)
 	}
 	return h1.AppendField(dst, "X-Forwarded-Proto", proto)

@@ -80,7 +80,7 @@ func (h *http1) limitRead(at time.Time) { _ = h.conn.in.TCP.SetReadDeadline(at) 
 func (h *http1) read(p []byte) (int, error) {
 	if h.req.Expect100 && h.answering() {
 		h.conn.progress()
-		if _, err := h.conn.in.TCP.Write(proceed); err != nil { // others may be in send
+		if err := h.conn.in.Interject(proceed); err != nil { // others may be in send
 			return 0, err
 		}
 	}
@@ -205,7 +205,7 @@ func (h *http1) writeChunk(p []byte, more bool) error {
 }
 
 func (h *http1) splice(from *socket.Conn, n int64) (moved int64, read, write error) {
-	if h.framing != byLength && h.framing != byClose || len(h.out) > 0 {
+	if h.framing != byLength && h.framing != byClose || len(h.out) > 0 || h.conn.in.Secured() {
 		return 0, nil, nil
 	}
 	h.conn.progress()
@@ -240,7 +240,7 @@ func (h *http1) sendAll(p, end []byte) error {
 	h.vec = [3][]byte{h.out, p, end}
 	h.pieces = h.vec[:]
 	h.conn.progress()
-	_, err := h.pieces.WriteTo(h.conn.in.TCP)
+	err := h.conn.in.WriteAll(&h.pieces)
 	h.vec, h.out = [3][]byte{}, h.out[:0]
 	return err
 }
@@ -273,14 +273,14 @@ func (h *http1) plain(status int, why string, again bool) {
 func (h *http1) abort() {
 	h.last, h.out = true, h.out[:0]
 	if h.framing == byClose {
-		_ = h.conn.in.TCP.SetLinger(0)
+		h.conn.in.Abort()
 	}
 }
 
-func (h *http1) takeOver() (*net.TCPConn, []byte, bool) {
+func (h *http1) takeOver() *socket.Conn {
 	h.mine = true
 	h.conn.takenOver()
-	return h.conn.in.TCP, h.conn.in.Buffered(), true
+	return &h.conn.in
 }
 
 // refuse answers what was not understood.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,7 +72,7 @@ func (h *http2) answer() {
 		return
 	}
 	config := c.front.config.Load()
-	h.x.start(c.front, config, h, &h.stream.Request, c.peer)
+	h.x.start(config, h, &h.stream.Request, c)
 	h.began, h.limit = h.x.began, time.Duration(config.Limits.RequestTimeout)
 	if !h.x.choose() {
 		return
@@ -253,4 +252,4 @@ func (h *http2) plain(status int, why string, again bool) {
 func (h *http2) abort() { h.stream.Reset(xhttp2.ErrCodeInternal) }
 
 // takeOver is refused: other streams use the connection.
-func (h *http2) takeOver() (*net.TCPConn, []byte, bool) { return nil, nil, false }
+func (h *http2) takeOver() *socket.Conn { return nil }

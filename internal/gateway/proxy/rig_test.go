@@ -3,11 +3,13 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/droverhq/drover/internal/gateway/tally"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/testtool"
 )
 
 // net/http's server, of backends, sleeps half a second before it closes a
@@ -40,7 +43,11 @@ type rig struct {
 	address  string
 	members  map[string]*pool.Member
 	finish   func()
+	trust    *tls.Config // of clients that speak TLS; nil: they do not
 }
+
+// overTLS is what tests are below that are to speak TLS.
+const overTLS = "TestOverTLS/"
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
@@ -48,6 +55,9 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	spec := resource.DefaultLoadBalancerSpec()
 	g.config = &Config{
 		Name: "front", QueueTimeout: time.Duration(spec.QueueTimeout), DrainTimeout: time.Duration(spec.DrainTimeout), Limits: spec.Limits,
+	}
+	if strings.HasPrefix(t.Name(), overTLS) {
+		g.secure()
 	}
 	for _, c := range change {
 		c(g.config)
@@ -84,7 +94,20 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (g *rig) url(path string) string { return "http://" + g.address + path }
+// secure has the front and its clients speak TLS.
+func (g *rig) secure() {
+	g.t.Helper()
+	c := testtool.NewCertificate(g.t, time.Hour, "127.0.0.1")
+	g.config.TLS = &tls.Config{Certificates: []tls.Certificate{c.Pair(g.t)}, NextProtos: Protocols(), DynamicRecordSizingDisabled: true}
+	g.trust = &tls.Config{RootCAs: c.Trust(), ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+}
+
+func (g *rig) url(path string) string {
+	if g.trust != nil {
+		return "https://" + g.address + path
+	}
+	return "http://" + g.address + path
+}
 
 // add puts a member into service.
 func (g *rig) add(name, address string) *pool.Member {
@@ -113,7 +136,7 @@ func (g *rig) serve(name string, h http.Handler) *pool.Member {
 
 // client neither retries nor follows redirects.
 func (g *rig) client() *http.Client {
-	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, TLSClientConfig: g.trust}
 	g.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
@@ -130,7 +153,23 @@ func (g *rig) dial() net.Conn {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		g.t.Fatal(err)
 	}
+	if g.trust != nil {
+		s := tls.Client(c, g.trust)
+		if err := s.Handshake(); err != nil {
+			g.t.Fatal(err)
+		}
+		return s
+	}
 	return c
+}
+
+// breakOff resets a connection, without a goodbye.
+func breakOff(c net.Conn) {
+	if s, ok := c.(*tls.Conn); ok {
+		c = s.NetConn()
+	}
+	_ = c.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
 }
 
 // counts are those that most tests look at.

@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
+	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
@@ -34,8 +33,7 @@ var (
 
 // stream is a connection that has become something else than HTTP, seen from both ends.
 type stream struct {
-	client *net.TCPConn
-	early  []byte // what the client sent before it saw the 101
+	client *socket.Conn
 	conn   *upstream.Conn
 	frames *frames // of the backend's bytes; nil when it is no WebSocket
 	slow   stall   // of writes to the client
@@ -53,8 +51,8 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	if protocol == "" || !strings.EqualFold(string(x.resp.Upgrade), protocol) {
 		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", x.resp.Upgrade)
 	}
-	client, early, ok := x.client.takeOver()
-	if !ok {
+	client := x.client.takeOver()
+	if client == nil {
 		return errors.New("the client's connection cannot become anything else")
 	}
 	defer client.Close()
@@ -63,8 +61,8 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 		o.clientGone = true
 		return fmt.Errorf("write to the client: %w", err)
 	}
-	_ = client.SetDeadline(time.Time{})
-	s := &stream{client: client, early: early, conn: c, stall: time.Duration(x.config.Limits.IdleTimeout)}
+	_ = client.TCP.SetDeadline(time.Time{})
+	s := &stream{client: client, conn: c, stall: time.Duration(x.config.Limits.IdleTimeout)}
 	if strings.EqualFold(protocol, "websocket") {
 		s.frames = &frames{}
 	}
@@ -75,7 +73,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	return err
 }
 
-func writeSwitching(client net.Conn, a *h1.Response, protocol []byte) error {
+func writeSwitching(client io.Writer, a *h1.Response, protocol []byte) error {
 	out := h1.AppendStatusLine(nil, http.StatusSwitchingProtocols, "Switching Protocols")
 	for i := range a.Fields {
 		if f := &a.Fields[i]; !f.Hop && f.Kind != h1.ContentLength {
@@ -94,7 +92,7 @@ func (s *stream) interrupt() {
 	defer s.mu.Unlock()
 	s.drained = true
 	_ = s.conn.TCP.SetReadDeadline(time.Unix(1, 0))
-	_ = s.client.SetWriteDeadline(time.Now().Add(frameGrace)) // it may not be reading
+	_ = s.client.TCP.SetWriteDeadline(time.Now().Add(frameGrace)) // it may not be reading
 }
 
 // run copies both ways. Its error is nil when both ends finished in their own time.
@@ -114,9 +112,9 @@ func (s *stream) run(o *outcome) error {
 	case err == nil:
 		err = s.whoEnded()
 		_ = s.client.CloseWrite()
-		_ = s.client.SetReadDeadline(time.Now().Add(s.afterEnd()))
+		_ = s.client.TCP.SetReadDeadline(time.Now().Add(s.afterEnd()))
 	default:
-		_ = s.client.SetDeadline(time.Unix(1, 0))
+		_ = s.client.TCP.SetDeadline(time.Unix(1, 0))
 	}
 	<-upward
 	return err
@@ -146,7 +144,7 @@ func (s *stream) afterEnd() time.Duration {
 // word for it, and waits a moment for its answer.
 func (s *stream) goodbye() (orderly bool) {
 	orderly = s.frames == nil || s.frames.boundary()
-	_ = s.client.SetDeadline(time.Now().Add(closeGrace))
+	_ = s.client.TCP.SetDeadline(time.Now().Add(closeGrace))
 	if s.frames != nil && orderly && !s.frames.closed {
 		if _, err := s.client.Write(goingAway); err != nil {
 			return false
@@ -161,10 +159,10 @@ func (s *stream) fromClient() {
 	var buf buffer
 	buf.lend()
 	defer buf.free()
-	from := io.MultiReader(bytes.NewReader(s.early), s.client)
 	for {
-		n, err := from.Read(buf.bytes)
+		n, err := s.client.Read(buf.bytes)
 		if n > 0 {
+			s.client.Release() // what came before it saw the 101 has been taken
 			if _, werr := s.conn.TCP.Write(buf.bytes[:n]); werr != nil {
 				return // the other direction finds out why
 			}
@@ -234,7 +232,7 @@ func (s *stream) toClient(p []byte) error {
 	}
 	s.mu.Lock()
 	if !s.drained {
-		s.slow.extend(s.stall, s.client.SetWriteDeadline)
+		s.slow.extend(s.stall, s.client.TCP.SetWriteDeadline)
 	}
 	s.mu.Unlock()
 	if _, err := s.client.Write(p); err != nil {

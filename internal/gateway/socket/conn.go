@@ -13,21 +13,21 @@ import (
 type Conn struct {
 	TCP *net.TCPConn
 
-	raw  syscall.RawConn
-	pool *Pool
+	raw syscall.RawConn
 	// readOnce and sendOnce, bound once:
 	tryRead, trySend func(fd uintptr) bool
 
 	parked bool // once, in a Lot
 
-	buf  *buffer // nil: nothing has come
-	r, w int     // what is buffered is between them
-	err  error   // of readOnce
+	store         // what has been read
+	from  *store  // what readOnce reads to: of TLS, before it is decrypted
+	err   error   // of readOnce
+	tls   *secure // nil: there is none
 
 	// What Peek uses:
 	tryPeek func(fd uintptr)
 	state   State
-	peeked  [1]byte
+	peeked  [alertSize + 1]byte
 
 	source *Source // nil: nothing was spliced from here yet
 
@@ -42,19 +42,15 @@ func (c *Conn) Init(tcp *net.TCPConn, pool *Pool) error {
 	if err != nil {
 		return err
 	}
-	*c = Conn{TCP: tcp, raw: raw, pool: pool}
+	*c = Conn{TCP: tcp, raw: raw, store: store{pool: pool}}
+	c.from = &c.store
 	c.tryRead, c.trySend = c.readOnce, c.sendOnce
 	return nil
 }
 
 // Buffered is what has been read and not been used. It holds until the next call
 // of another method than Peek.
-func (c *Conn) Buffered() []byte {
-	if c.buf == nil {
-		return nil
-	}
-	return c.buf.bytes[c.r:c.w]
-}
+func (c *Conn) Buffered() []byte { return c.bytes() }
 
 // Skip says that n of the buffered bytes have been used. They stay where they are
 // until the next Fill, Unread or Release.
@@ -62,9 +58,17 @@ func (c *Conn) Skip(n int) { c.r += n }
 
 // Fill waits for more bytes and puts them behind those that are buffered.
 func (c *Conn) Fill() error {
+	if c.tls != nil {
+		return c.tls.fill()
+	}
 	if c.buf != nil {
 		c.makeRoom(1)
 	}
+	return c.receive()
+}
+
+// receive waits for what comes on the socket.
+func (c *Conn) receive() error {
 	if err := c.raw.Read(c.tryRead); err != nil {
 		return err
 	}
@@ -73,19 +77,19 @@ func (c *Conn) Fill() error {
 
 // readOnce reads what is there; false: nothing is.
 func (c *Conn) readOnce(fd uintptr) bool {
-	lent := c.buf == nil
+	to := c.from
+	lent := to.buf == nil
 	if lent {
-		c.buf, c.r, c.w = c.pool.get(), 0, 0
+		to.lend()
 	}
-	n, err := again(recv, fd, c.buf.bytes[c.w:])
+	n, err := again(recv, fd, to.free())
 	if n > 0 {
-		c.w += n
+		to.w += n
 		c.err = nil
 		return true
 	}
 	if lent {
-		c.pool.put(c.buf)
-		c.buf, c.r, c.w = nil, 0, 0
+		to.giveBack()
 	}
 	switch err {
 	case unix.EAGAIN:
@@ -109,6 +113,13 @@ func again(call func(uintptr, []byte) (int, error), fd uintptr, p []byte) (int, 
 
 // Write sends all of p. One goroutine may be in it at a time.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.conn.Write(p)
+	}
+	return c.send(p)
+}
+
+func (c *Conn) send(p []byte) (int, error) {
 	c.sending, c.sent, c.sendErr = p, 0, nil
 	err := c.raw.Write(c.trySend)
 	c.sending = nil
@@ -116,6 +127,25 @@ func (c *Conn) Write(p []byte) (int, error) {
 		err = c.sendErr
 	}
 	return c.sent, err
+}
+
+// WriteAll sends all the pieces as one.
+func (c *Conn) WriteAll(pieces *net.Buffers) error {
+	if c.tls != nil {
+		return c.tls.writeAll(*pieces)
+	}
+	_, err := pieces.WriteTo(c.TCP)
+	return err
+}
+
+// Interject sends p, all of it, also while another goroutine writes.
+func (c *Conn) Interject(p []byte) error {
+	var to io.Writer = c.TCP
+	if c.tls != nil {
+		to = c.tls.conn
+	}
+	_, err := to.Write(p)
+	return err
 }
 
 // sendOnce sends what can be sent now; false: some is left.
@@ -136,10 +166,13 @@ func (c *Conn) sendOnce(fd uintptr) bool {
 
 // Read takes what is buffered first. What comes then goes straight to p.
 func (c *Conn) Read(p []byte) (int, error) {
-	if have := c.Buffered(); len(have) > 0 {
+	if have := c.bytes(); len(have) > 0 {
 		n := copy(p, have)
 		c.r += n
 		return n, nil
+	}
+	if c.tls != nil {
+		return c.tls.read(p)
 	}
 	return c.TCP.Read(p)
 }
@@ -151,48 +184,54 @@ func (c *Conn) Unread(p []byte) {
 		return
 	}
 	if c.buf == nil {
-		c.buf = c.pool.get()
+		c.lend()
 	}
 	c.r, c.w = 0, 0
 	c.makeRoom(len(p))
 	c.w = copy(c.buf.bytes, p)
 }
 
-// makeRoom sees to n free bytes behind what is buffered.
-func (c *Conn) makeRoom(n int) {
-	size := len(c.buf.bytes)
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-	}
-	if size-c.w >= n {
-		return
-	}
-	to := c.buf.bytes
-	if need := c.w - c.r + n; need > size/2 { // or bytes would be moved again and again
-		to = make([]byte, max(2*size, need))
-	}
-	c.w = copy(to, c.buf.bytes[c.r:c.w])
-	c.r, c.buf.bytes = 0, to
-}
-
 // Release gives the buffer back when nothing is in it. What is still in it is
 // moved to its beginning.
-func (c *Conn) Release() {
-	switch {
-	case c.buf == nil:
-	case c.r == c.w:
-		c.pool.put(c.buf)
-		c.buf, c.r, c.w = nil, 0, 0
-	case c.r > 0:
-		c.w = copy(c.buf.bytes, c.buf.bytes[c.r:c.w])
-		c.r = 0
-	}
-}
+func (c *Conn) Release() { c.release() }
 
 // Drop gives the buffer back with what is in it.
 func (c *Conn) Drop() {
 	c.r = c.w
 	c.Release()
+	if c.tls != nil {
+		c.tls.drop()
+	}
+}
+
+// CloseWrite says that nothing will follow what was written.
+func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		c.tls.notify()
+	}
+	return c.TCP.CloseWrite()
+}
+
+// Close says, where that can be said, that nothing will follow, and closes the connection.
+func (c *Conn) Close() error {
+	if c.tls != nil {
+		c.tls.notify()
+		c.swallow()
+	}
+	return c.TCP.Close()
+}
+
+// Abort has Close break the connection off, so that what was sent cannot be taken for whole.
+func (c *Conn) Abort() {
+	if c.tls != nil {
+		c.tls.broken.Store(true)
+	}
+	_ = c.TCP.SetLinger(0)
+}
+
+// swallow reads the goodbye that may have come: unread, it would have the connection reset.
+func (c *Conn) swallow() {
+	_ = c.raw.Control(func(fd uintptr) { _, _ = again(recv, fd, c.peeked[:]) })
 }
 
 func (c *Conn) descriptor() (fd int, err error) {

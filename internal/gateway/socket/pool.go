@@ -8,7 +8,10 @@ type Pool struct {
 	free sync.Pool
 }
 
-type buffer struct{ bytes []byte }
+type buffer struct {
+	bytes []byte
+	home  *Pool
+}
 
 // NewPool makes a pool of buffers of size bytes.
 func NewPool(size int) *Pool { return &Pool{size: size} }
@@ -17,7 +20,7 @@ func (p *Pool) get() *buffer {
 	if b, ok := p.free.Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{bytes: make([]byte, p.size)}
+	return &buffer{make([]byte, p.size), p}
 }
 
 // put takes a buffer back. One that has grown is no reason to keep so much.

@@ -31,3 +31,10 @@ func result(n uintptr, e syscall.Errno) (int, error) {
 	}
 	return int(n), nil
 }
+
+// ended says whether the other end sends no more, whatever is unread.
+func ended(fd uintptr) bool {
+	look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(look, 0)
+	return err == nil && n > 0
+}

@@ -18,3 +18,6 @@ func send(fd uintptr, p []byte) (int, error) {
 	n, err := unix.Write(int(fd), p)
 	return max(n, 0), err
 }
+
+// ended is not known here while something is unread.
+func ended(uintptr) bool { return false }

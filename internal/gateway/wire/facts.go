@@ -73,4 +73,16 @@ type BalancerFacts struct {
 	Queued      int               `json:"queued,omitempty"`
 	Up          []string          `json:"up,omitempty"`
 	Counters    resource.Counters `json:"counters"`
+	// Certificates are what TLS is served with, in the order of the spec.
+	Certificates []CertificateFacts `json:"certificates,omitempty"`
+}
+
+// CertificateFacts are about one certificate of a balancer.
+type CertificateFacts struct {
+	Source    string    `json:"source"` // the field that names it
+	Names     []string  `json:"names,omitempty"`
+	NotBefore time.Time `json:"notBefore,omitzero"` // zero: none is served
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+	// Problem is why what is in the files now is not served; empty: it is.
+	Problem string `json:"problem,omitempty"`
 }

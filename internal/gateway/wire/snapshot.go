@@ -17,6 +17,8 @@ type Snapshot struct {
 	Sockets []Socket `json:"sockets,omitempty"`
 	// Metadata is the metadata endpoint of the instances; nil: none is served.
 	Metadata *Metadata `json:"metadata,omitempty"`
+	// HostPaths says how files that documents name are opened.
+	HostPaths resource.HostPaths `json:"hostPaths,omitzero"`
 }
 
 // Metadata says where and how the metadata endpoint is served.
@@ -88,9 +90,11 @@ type Check struct {
 
 // Balancer is a load balancer and the socket that it accepts on.
 type Balancer struct {
-	Name   string                    `json:"name"`
-	Socket string                    `json:"socket"`
-	Spec   resource.LoadBalancerSpec `json:"spec"`
+	Name   string `json:"name"`
+	Socket string `json:"socket"`
+	// Redirect is the socket from which clients are sent to Socket by HTTPS; empty: none.
+	Redirect string                    `json:"redirect,omitempty"`
+	Spec     resource.LoadBalancerSpec `json:"spec"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
 	// Preview: it reaches the instances of this colour only, and those that are out of
