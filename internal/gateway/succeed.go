@@ -53,13 +53,13 @@ func (s *state) pause(generation int64) (wire.Facts, error) {
 		return wire.Facts{}, fmt.Errorf("generation %d is not what is applied", generation)
 	}
 	s.stage = paused
+	if s.endpoint != nil {
+		s.endpoint.close() // first: what it waits for may take a moment
+	}
 	for _, b := range s.balancers {
 		if b.front != nil {
 			b.front.Pause()
 		}
-	}
-	if s.endpoint != nil {
-		s.endpoint.close()
 	}
 	s.mu.Unlock()
 	return s.facts(), nil

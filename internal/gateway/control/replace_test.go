@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/droverhq/drover/internal/gateway/control"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
@@ -336,4 +338,41 @@ func TestAReplacementThatFailsLeavesTheGatewayAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.until("another gateway serves", func() bool { return s.gatewayPID() != pid })
+}
+
+// A WebSocket stays with the gateway that leaves, for the whole drain time-out, and
+// documents that change meanwhile reach it there.
+func TestAWebSocketStaysForTheWholeDrain(t *testing.T) {
+	const drain = 1500 * time.Millisecond
+	s := newSite(t)
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		_, _, _ = c.Read(r.Context())
+	}))
+	s.set("hello")
+	s.balancer("front", "hello", func(b *resource.LoadBalancerSpec) { b.DrainTimeout = resource.Duration(drain) })
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	c, _, err := websocket.Dial(t.Context(), s.url("front"), &websocket.DialOptions{HTTPClient: s.client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	s.replace()
+	began := time.Now()
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took < drain/2 || took > drain+5*time.Second {
+		t.Errorf("it was ended after %s", took)
+	}
+	s.finished()
+	s.until("it is counted as ended", func() bool {
+		f, _ := s.Figures("hello")
+		v := f.ByVersion["1.0.0"]
+		return v.Ended == 1 && v.Failed+v.Cut == 0
+	})
 }
