@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -51,7 +52,7 @@ type plan struct {
 
 func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 	p := &plan{Balancer: b, socket: s.sockets[b.Socket], sets: map[string]wire.Set{}}
-	if p.socket == nil {
+	if p.socket == nil && s.stage != departing {
 		return nil, fmt.Errorf("there is no socket %q", b.Socket)
 	}
 	trusted, err := proxy.ParseTrusted(b.Spec.TrustedProxies)
@@ -70,24 +71,27 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 			return nil, err
 		}
 	}
+	if s.stage == departing { // the successor listens
+		return p, nil
+	}
 	if err := s.planRedirect(p); err != nil {
 		return nil, err
 	}
 	if old := s.balancers[b.Name]; old == nil || old.on != p.socket || old.Spec.Protocol != b.Spec.Protocol {
-		l, err := net.FileListener(p.socket.file)
-		if err != nil {
+		if p.listen, err = p.socket.listener(); err != nil {
 			p.close()
-			return nil, fmt.Errorf("use the socket %q: %w", b.Socket, err)
+			return nil, err
 		}
-		p.listen = l.(*net.TCPListener)
 	}
 	return p, nil
 }
 
 // close lets go of what a plan that comes to nothing has opened.
 func (p *plan) close() {
-	if p.listenRedirect != nil {
-		_ = p.listenRedirect.Close()
+	for _, l := range []*net.TCPListener{p.listen, p.listenRedirect} {
+		if l != nil {
+			_ = l.Close()
+		}
 	}
 }
 
@@ -209,6 +213,35 @@ func (b *balancer) closeFront(linger time.Duration, finished func()) {
 			finished()
 		}
 	})
+}
+
+// pause stops accepting, and resume begins again.
+func (b *balancer) pause() {
+	if b.front != nil {
+		b.front.Pause()
+	}
+	if b.redirect != nil {
+		b.redirect.front.Pause()
+	}
+}
+
+func (b *balancer) resume() error {
+	var errs []error
+	if b.front != nil {
+		errs = append(errs, resume(b.front, b.on))
+	}
+	if b.redirect != nil {
+		errs = append(errs, resume(b.redirect.front, b.redirect.on))
+	}
+	return errors.Join(errs...)
+}
+
+func resume(f front, on *socket) error {
+	l, err := on.listener()
+	if err == nil {
+		f.Resume(l)
+	}
+	return err
 }
 
 // remove ends the balancer: its listener is closed when it returns. Its pools

@@ -25,12 +25,9 @@ func (s *state) planRedirect(p *plan) error {
 	if old := s.balancers[p.Name]; old != nil && old.redirect != nil && old.redirect.on == p.redirect {
 		return nil
 	}
-	l, err := net.FileListener(p.redirect.file)
-	if err != nil {
-		return fmt.Errorf("use the socket %q: %w", p.Redirect, err)
-	}
-	p.listenRedirect = l.(*net.TCPListener)
-	return nil
+	var err error
+	p.listenRedirect, err = p.redirect.listener()
+	return err
 }
 
 // redirects has the plan's second socket served. Its limits are the balancer's.

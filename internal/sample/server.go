@@ -141,7 +141,7 @@ func (h *handler) selfTest(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(cmp.Or(h.config.SelfTest, http.StatusOK))
 }
 
-// answer writes the nonce down before it answers. ?ms=N makes it slow.
+// answer writes the nonce down before it answers. ?ms=N makes it slow, ?bytes=N long.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
 	n := h.handled.Add(1)
 	size, err := io.Copy(io.Discard, r.Body)
@@ -164,7 +164,23 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "an error as configured", http.StatusInternalServerError)
 		return
 	}
+	if n, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64); err == nil && n > 0 {
+		n = min(n, maxAnswer)
+		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+		_, _ = io.CopyN(w, zeros{}, n) // the client may have gone
+		return
+	}
 	fmt.Fprintf(w, "hello from %s, version %s, %d bytes received\n", h.instance, h.config.Version, size)
+}
+
+// maxAnswer bounds ?bytes.
+const maxAnswer = 1 << 30
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // echo answers every message until the client or the gateway closes.

@@ -163,7 +163,7 @@ func (h *http1) endHead(dated bool) {
 		h.out = append(h.out, h.conn.front.date()...)
 	}
 	connect := string(h.req.Method) == http.MethodConnect // what follows may not be for us
-	h.last = h.last || connect || h.req.Close || h.framing == byClose || !h.taken() || h.conn.front.retiring.Load()
+	h.last = h.last || connect || h.req.Close || h.framing == byClose || !h.taken() || h.conn.ends()
 	switch {
 	case h.last:
 		h.out = append(h.out, closeText...)

@@ -136,6 +136,9 @@ func (m *http2Conn) check(now, head, idle time.Duration) {
 		if h.limit > 0 && now-h.began > h.limit {
 			h.x.end(context.DeadlineExceeded)
 		}
+		if m.conn.front.drained(h.began, now) {
+			h.x.end(errCut)
+		}
 	}
 }
 
