@@ -196,6 +196,7 @@ func (s *site) balancer(name, set string, change ...func(*resource.LoadBalancerS
 	spec := resource.DefaultLoadBalancerSpec()
 	spec.Listen = "127.0.0.1:0"
 	spec.Backend = &resource.Backend{Set: set}
+	spec.Limits.HeaderTimeout = 0 // on a busy machine a connection that is to stay may wait for longer
 	for _, c := range change {
 		c(&spec)
 	}
