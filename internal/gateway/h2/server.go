@@ -70,12 +70,14 @@ func (r *server) admit(s *Stream, b *block) (bool, error) {
 	if b.id <= c.last {
 		return false, c.reopened(b.id)
 	}
-	if c.leaving != settled {
-		c.last = b.id
+	if c.leaving == settled {
+		c.fail(b.id, http2.ErrCodeRefusedStream)
+		return false, nil
 	}
+	c.last = b.id
 	c.idle.earn(worth)
 	switch {
-	case c.leaving == settled || c.open >= MaxStreams || len(c.streams) >= 2*MaxStreams:
+	case c.open >= MaxStreams || len(c.streams) >= 2*MaxStreams:
 		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeRefusedStream}
 	case b.itself || !s.understand(b.end):
 		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
