@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/acme"
 	"github.com/droverhq/drover/internal/api"
 	"github.com/droverhq/drover/internal/compute"
 	"github.com/droverhq/drover/internal/compute/process"
@@ -175,6 +176,7 @@ func (a *App) openGallery(context.Context) error {
 func (a *App) startGateway(ctx context.Context) error {
 	a.gateway = control.New(control.Options{
 		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash, HostPaths: a.o.hostPaths(),
+		Ordered: a.ordered,
 		Command: append(slices.Clone(a.o.Command), GatewayCommand, a.o.Data),
 	})
 	var err error
@@ -188,6 +190,7 @@ func (a *App) startGateway(ctx context.Context) error {
 	}
 	a.stopWork = append(a.stopWork, a.run("gateway control", a.gateway.Run))
 	a.run("gateway replacement", a.heedReplace)
+	a.run("certificate orders", acme.New(acme.Options{Store: a.store, Dir: a.acmeDir(), Logger: a.log}).Run)
 	return nil
 }
 

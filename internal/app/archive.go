@@ -154,7 +154,7 @@ func finishExtract(root *os.Root, written io.Reader, found *sums) error {
 
 func backedUp(h *tar.Header) bool {
 	return h.Typeflag == tar.TypeReg && (h.Name == backupDocuments ||
-		strings.HasPrefix(h.Name, dirKeys+"/") || strings.HasPrefix(h.Name, dirRegistry+"/"))
+		strings.HasPrefix(h.Name, dirKeys+"/") || strings.HasPrefix(h.Name, dirACME+"/") || strings.HasPrefix(h.Name, dirRegistry+"/"))
 }
 
 func extractFile(root *os.Root, name string, r io.Reader) error {

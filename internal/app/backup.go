@@ -32,7 +32,7 @@ func (a *App) backup(ctx context.Context, w io.Writer) error {
 	if err := t.addFile(copied, backupDocuments); err != nil {
 		return err
 	}
-	for _, name := range []string{dirKeys, dirRegistry} {
+	for _, name := range []string{dirKeys, dirACME, dirRegistry} {
 		if err := t.addTree(ctx, a.o.Data, name); err != nil {
 			return err
 		}

@@ -3,13 +3,16 @@ package app
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
+	"github.com/droverhq/drover/internal/acme"
 	"github.com/droverhq/drover/internal/api"
 	"github.com/droverhq/drover/internal/compute"
 	"github.com/droverhq/drover/internal/fleet"
 	"github.com/droverhq/drover/internal/gallery"
 	"github.com/droverhq/drover/internal/gateway/control"
 	"github.com/droverhq/drover/internal/gateway/hostfile"
+	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/identity"
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
@@ -103,6 +106,14 @@ func (t traffic) Preview(set string) (fleet.Preview, bool) {
 	p, ok := t.Control.Preview(set)
 	return fleet.Preview(p), ok
 }
+
+// ordered says to the gateway where it finds what is ordered for a name.
+func (a *App) ordered(directory, name string) wire.Ordered {
+	f := acme.FilesOf(a.acmeDir(), directory, name)
+	return wire.Ordered{Name: name, CertFile: f.Cert, KeyFile: f.Key, Challenges: f.Challenges}
+}
+
+func (a *App) acmeDir() string { return filepath.Join(a.o.Data, dirACME) }
 
 // hostFiles says to the API which files documents may name.
 type hostFiles struct{ resource.HostPaths }

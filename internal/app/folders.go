@@ -17,6 +17,7 @@ const (
 	dirKeys      = "keys"
 	dirRun       = "run"
 	dirCache     = "cache"
+	dirACME      = "acme"
 )
 
 // makeFolders makes what is missing and sets the modes of what is there.
@@ -34,7 +35,7 @@ func makeFolders(data string, root bool) error {
 		mode os.FileMode
 	}{
 		{"", 0o711}, {dirInstances, 0o711}, {dirCache, 0o711}, {dirRetired, 0o700},
-		{dirRegistry, 0o700}, {dirKeys, 0o700}, {dirRun, 0o700},
+		{dirRegistry, 0o700}, {dirKeys, 0o700}, {dirRun, 0o700}, {dirACME, 0o700},
 	}
 	for _, f := range modes {
 		path := filepath.Join(data, f.name)

@@ -48,6 +48,7 @@ func TestArrowsThatWouldBreak(t *testing.T) {
 		{"internal/fleet", "internal/compute", "meet in the store"},
 		{"internal/gallery", "internal/identity", "meet in the store"},
 		{"internal/identity", "internal/fleet", "meet in the store"},
+		{"internal/acme", "internal/gateway/control", "meet in the store"},
 		{"internal/api", "internal/fleet", "interface of its own"},
 		{"internal/api", "internal/identity/redact", "interface of its own"},
 		{"internal/client", "internal/store", "clients like any other"},

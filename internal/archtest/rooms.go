@@ -42,6 +42,7 @@ var rooms = []room{
 	{path: "internal/compute/sandbox", may: []string{"internal/resource"}, why: "the launcher becomes the workload: it must not carry more than it needs"},
 	{path: "internal/fleet", may: []string{"internal/reconcile", "internal/store", "internal/resource"}, why: whySubsystem},
 	{path: "internal/gallery", may: []string{"internal/reconcile", "internal/store", "internal/resource"}, why: whySubsystem},
+	{path: "internal/acme", may: []string{"internal/reconcile", "internal/store", "internal/resource"}, why: whySubsystem},
 	{path: "internal/identity", may: []string{"internal/reconcile", "internal/store", "internal/resource"}, why: whySubsystem},
 
 	{path: "internal/api", may: []string{"internal/store", "internal/resource"}, why: "the API writes documents; what it asks of a subsystem is a small interface of its own that internal/app connects"},
@@ -86,6 +87,9 @@ var libraries = []library{
 	{"github.com/goccy/go-yaml", []string{"internal/client", "internal/cli"}, "the server reads JSON; YAML with its positions is the client's"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "internal/demo", "internal/app"}, "flags and commands stop at the command line"},
 	{"github.com/vbauerster/mpb", []string{"internal/cli", "internal/demo"}, "only the command line draws"},
+	{"github.com/caddyserver/certmagic", []string{"internal/acme"}, "who orders certificates is behind one room; the gateway reads files"},
+	{"github.com/mholt/acmez", []string{"internal/acme", "internal/gateway/certificate"}, "who orders certificates is behind one room; the gateway only answers challenges"},
+	{"go.uber.org/zap", []string{"internal/acme"}, "we log by log/slog"},
 	{"math/rand", []string{}, "use math/rand/v2 for spreading, crypto/rand for anything that is guessed at"},
 	{"io/ioutil", []string{}, "io and os have it"},
 	{"unsafe", []string{"internal/gateway/socket"}, "memory safety is what the data plane stands on"},

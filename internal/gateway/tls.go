@@ -2,12 +2,16 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
+	"io/fs"
+	"os"
 	"strconv"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/certificate"
 	"github.com/droverhq/drover/internal/gateway/hostfile"
 	"github.com/droverhq/drover/internal/gateway/proxy"
+	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -24,7 +28,7 @@ func (b *balancer) tlsOf(p *plan) *tls.Config {
 	if b.certificates == nil {
 		b.certificates = certificate.New(proxy.Protocols(), b.state.logger.With("balancer", b.Name))
 	}
-	b.certificates.Use(pairsOf(p.Spec.TLS, b.state.hostPaths))
+	b.certificates.Use(append(pairsOf(p.Spec.TLS, b.state.hostPaths), orderedPairs(p.Ordered)...))
 	return b.certificates.Config()
 }
 
@@ -36,6 +40,27 @@ func pairsOf(t *resource.LoadBalancerTLS, h resource.HostPaths) (list []certific
 		})
 	}
 	return list
+}
+
+// orderedPairs are in Drover's own folder, where no document may lead.
+func orderedPairs(ordered []wire.Ordered) (list []certificate.Pair) {
+	for _, o := range ordered {
+		list = append(list, certificate.Pair{
+			Source: "acme/" + o.Name, CertFile: o.CertFile, KeyFile: o.KeyFile, Read: readOrdered,
+			Name: o.Name, Challenges: o.Challenges,
+		})
+	}
+	return list
+}
+
+var errNotIssued = errors.New("it was not issued yet")
+
+func readOrdered(path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotIssued
+	}
+	return content, err
 }
 
 // watchCertificates takes up certificates that have changed.

@@ -26,7 +26,6 @@ var later = []laterEntry{
 	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
 	{KindLoadBalancer, "/spec/affinity", ""},
 	{KindLoadBalancer, "/spec/accessLog", ""},
-	{KindLoadBalancer, "/spec/tls/acme", ""},
 	{KindImage, "/spec/retain", ""},
 }
 

@@ -20,6 +20,10 @@ type Pair struct {
 	CertFile, KeyFile string
 	// Read opens a file; it says what is wrong with it, by its name.
 	Read func(path string) ([]byte, error)
+	// Name is what the pair is ordered for, and Challenges are files that say how to
+	// show to the authority that the name is ours. Empty: the pair is not ordered.
+	Name       string
+	Challenges []string
 }
 
 // same says whether two pairs are the same files.
@@ -69,9 +73,10 @@ func New(protocols []string, logger *slog.Logger) *Keeper {
 	k := &Keeper{logger: logger}
 	k.table.Store(&table{})
 	k.config = &tls.Config{
-		GetCertificate: k.choose,
-		NextProtos:     protocols,
-		MinVersion:     tls.VersionTLS12,
+		GetCertificate:     k.choose,
+		GetConfigForClient: k.configFor,
+		NextProtos:         protocols,
+		MinVersion:         tls.VersionTLS12,
 		// Answers are written whole: small first records would only be more of them.
 		DynamicRecordSizingDisabled: true,
 	}

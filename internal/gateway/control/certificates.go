@@ -51,6 +51,19 @@ func (c *Control) reportCertificates(ctx context.Context) error {
 	}
 }
 
+// addOrdered says where the gateway finds what is ordered for its balancers.
+func (c *Control) addOrdered(w *wire.Snapshot) {
+	for i := range w.Balancers {
+		b := &w.Balancers[i]
+		if c.o.Ordered == nil || b.Spec.TLS == nil || b.Spec.TLS.ACME == nil {
+			continue
+		}
+		for _, name := range b.Spec.TLS.ACME.Names {
+			b.Ordered = append(b.Ordered, c.o.Ordered(b.Spec.TLS.ACME.Directory, name))
+		}
+	}
+}
+
 // errUnread says that it is too early.
 var errUnread = errors.New("the documents were not read yet")
 

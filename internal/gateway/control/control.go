@@ -38,6 +38,9 @@ type Options struct {
 	// Secret is the SHA-256 of what opens the metadata endpoint to an instance; nil:
 	// none is opened.
 	Secret func(instance string) [sha256.Size]byte
+	// Ordered says where what is ordered for a name from a directory is, or will be;
+	// nil: nothing is ordered.
+	Ordered func(directory, name string) wire.Ordered
 	// HostPaths says which files documents may name.
 	HostPaths resource.HostPaths
 	Logger    *slog.Logger

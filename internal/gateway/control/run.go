@@ -258,6 +258,7 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 		w = build(d, hints)
 		p.control.addMetadata(&w, d)
 		w.HostPaths = p.control.o.HostPaths
+		p.control.addOrdered(&w)
 	})
 	return w, known
 }

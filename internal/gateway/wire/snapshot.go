@@ -88,6 +88,16 @@ type Check struct {
 	HealthyThreshold   int           `json:"healthyThreshold"`
 }
 
+// Ordered is a certificate that the control process orders. The files are Drover's own.
+type Ordered struct {
+	Name     string `json:"name"`
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
+	// Challenges are files that say, while they are there, how to answer an
+	// authority that makes sure whose the name is.
+	Challenges []string `json:"challenges,omitempty"`
+}
+
 // Balancer is a load balancer and the socket that it accepts on.
 type Balancer struct {
 	Name   string `json:"name"`
@@ -95,6 +105,8 @@ type Balancer struct {
 	// Redirect is the socket from which clients are sent to Socket by HTTPS; empty: none.
 	Redirect string                    `json:"redirect,omitempty"`
 	Spec     resource.LoadBalancerSpec `json:"spec"`
+	// Ordered are the certificates that are ordered for it by names, in the spec's order.
+	Ordered []Ordered `json:"ordered,omitempty"`
 	// Up are the addresses that were admitted at this balancer when last known: a hint as Instance.Healthy is.
 	Up []string `json:"up,omitempty"`
 	// Preview: it reaches the instances of this colour only, and those that are out of
