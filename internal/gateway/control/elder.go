@@ -41,9 +41,6 @@ func mute(id wire.Identity) *link {
 
 func (l *link) mute() bool { return l.calls == nil }
 
-// foreign says that it speaks another protocol: it can only be replaced.
-func (l *link) foreign() bool { return l.hello.Protocol != wire.Protocol }
-
 func (l *link) ended() bool {
 	select {
 	case <-l.gone:

@@ -89,6 +89,7 @@ func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello,
 		return nil, err
 	}
 	l := &link{calls: conn, polls: polls, hello: hello, epoch: a.Epoch, known: a.Sockets, applied: a.Applied, gone: make(chan struct{})}
+	l.foreign = hello.Protocol != wire.Protocol
 	return l, nil
 }
 
