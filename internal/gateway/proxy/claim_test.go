@@ -45,7 +45,9 @@ func TestAnInstanceThatIsTakenAwayAtOnce(t *testing.T) {
 }
 
 // A member that answers probes and refuses requests must not keep one for ever.
-func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) { overBoth(t, testARequestThatIsRefusedAgainAndAgainEnds) }
+func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
+	overBoth(t, testARequestThatIsRefusedAgainAndAgainEnds)
+}
 
 func testARequestThatIsRefusedAgainAndAgainEnds(t *testing.T, client protocol) {
 	g := newRig(t)

@@ -378,7 +378,9 @@ func TestAFrontEndsInOrder(t *testing.T) {
 
 // A pool that was replaced while a request was on its way to it sends it where
 // the documents say now.
-func TestARequestFollowsAReplacedBackend(t *testing.T) { overBoth(t, testARequestFollowsAReplacedBackend) }
+func TestARequestFollowsAReplacedBackend(t *testing.T) {
+	overBoth(t, testARequestFollowsAReplacedBackend)
+}
 
 func testARequestFollowsAReplacedBackend(t *testing.T, client protocol) {
 	g := newRig(t)

@@ -135,7 +135,9 @@ func TestHTTP10(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatEndsWithItsConnection(t *testing.T) { overBoth(t, testAnAnswerThatEndsWithItsConnection) }
+func TestAnAnswerThatEndsWithItsConnection(t *testing.T) {
+	overBoth(t, testAnAnswerThatEndsWithItsConnection)
+}
 
 func testAnAnswerThatEndsWithItsConnection(t *testing.T, client protocol) {
 	g := newRig(t)

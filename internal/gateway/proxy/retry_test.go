@@ -85,7 +85,9 @@ func testWhatIsSentAgainAndWhatIsNot(t *testing.T, client protocol) {
 	}
 }
 
-func TestARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T) { overBoth(t, testARefusedConnectionGoesElsewhereWhateverTheMethod) }
+func TestARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T) {
+	overBoth(t, testARefusedConnectionGoesElsewhereWhateverTheMethod)
+}
 
 func testARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T, client protocol) {
 	for _, method := range []string{"GET", "POST"} {
@@ -115,7 +117,9 @@ func testARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T, client p
 	}
 }
 
-func TestEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T) { overBoth(t, testEachOtherInstanceIsTriedOnceAfterADeath) }
+func TestEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T) {
+	overBoth(t, testEachOtherInstanceIsTriedOnceAfterADeath)
+}
 
 func testEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T, client protocol) {
 	g := newRig(t)
@@ -137,7 +141,9 @@ func testEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T, client protocol) 
 
 // A connection that the backend closes while it is idle fails no request. One
 // that may not be repeated is not even tried on it.
-func TestPooledConnectionsThatTheBackendClosed(t *testing.T) { overBoth(t, testPooledConnectionsThatTheBackendClosed) }
+func TestPooledConnectionsThatTheBackendClosed(t *testing.T) {
+	overBoth(t, testPooledConnectionsThatTheBackendClosed)
+}
 
 func testPooledConnectionsThatTheBackendClosed(t *testing.T, client protocol) {
 	for _, method := range []string{"GET", "POST"} {
@@ -166,7 +172,9 @@ func testPooledConnectionsThatTheBackendClosed(t *testing.T, client protocol) {
 	}
 }
 
-func TestWhatCannotBeRepeatedIsNotSentOnAnOldConnection(t *testing.T) { overBoth(t, testWhatCannotBeRepeatedIsNotSentOnAnOldConnection) }
+func TestWhatCannotBeRepeatedIsNotSentOnAnOldConnection(t *testing.T) {
+	overBoth(t, testWhatCannotBeRepeatedIsNotSentOnAnOldConnection)
+}
 
 func testWhatCannotBeRepeatedIsNotSentOnAnOldConnection(t *testing.T, client protocol) {
 	g := newRig(t)
