@@ -49,11 +49,17 @@ func (k *talker) send() {
 // ask opens a stream.
 func (k *talker) ask(id uint32, end bool, method, path string, more ...string) {
 	k.t.Helper()
-	k.block.Reset()
 	fields := append([]string{":method", method, ":scheme", "http", ":path", path, ":authority", "a.example"}, more...)
 	if path == "" {
 		fields = append([]string{":method", method, ":authority", "a.example:443"}, more...)
 	}
+	k.askFor(id, end, fields)
+}
+
+// askFor is ask with pseudo-fields.
+func (k *talker) askFor(id uint32, end bool, fields []string) {
+	k.t.Helper()
+	k.block.Reset()
 	for i := 0; i < len(fields); i += 2 {
 		_ = k.hpack.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
