@@ -198,7 +198,7 @@ func TestOrder(t *testing.T) {
 	w.balancer("front", p.Directory, "a.example", "fails.example", "b.example")
 	w.order()
 	w.until("certificates", func() bool { return w.served(p, "a.example") != nil && w.served(p, "b.example") != nil })
-	w.until("a failure", func() bool { return strings.Contains(w.condition("front").Message, "fails.example: HTTP 400") })
+	w.until("a failure", func() bool { return strings.Contains(w.condition("front").Message, "fails.example: HTTP 403") })
 	if c := w.condition("front"); c.Status || c.Reason != "OrderFailed" || strings.Contains(c.Message, "b.example") {
 		t.Errorf("the condition is %+v", c)
 	}
@@ -208,8 +208,12 @@ func TestOrder(t *testing.T) {
 	}
 	first := w.served(p, "a.example")
 	w.stop()
+	before := w.condition("front").Message
 	w.order()
-	w.until("another failure", func() bool { return strings.Contains(w.condition("front").Message, "(failed 3 times") })
+	w.until("another failure", func() bool { return w.condition("front").Message != before })
+	if strings.Contains(w.condition("front").Message, "(failed 1 times") {
+		t.Error("failures are forgotten over a restart")
+	}
 	if n := p.Issued(); n != 2 || !w.served(p, "a.example").Equal(first) {
 		t.Errorf("%d certificates were issued for 2 names", n)
 	}
