@@ -164,7 +164,7 @@ func TestTLSWithKilledProcesses(t *testing.T) {
 	s := startServer(t, "--host-path", c.dir)
 	s.push("hello:1.0.0", sample.Config{})
 	redirect := strings.Replace(c.spec(), "}]}", `}], redirectFrom: "127.0.0.1:0"}`, 1)
-	s.apply(secureDocuments(2, redirect))
+	s.apply(strings.Replace(secureDocuments(2, redirect), "127.0.0.1:0", testtool.FreeAddress(t), 1)) // the same after both were killed
 	address := s.serving(2)
 	c.serves(s, address, first)
 	from := read[resource.LoadBalancerSpec, resource.LoadBalancerStatus](s, resource.KindLoadBalancer, "front").Status.RedirectAddress
