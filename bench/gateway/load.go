@@ -94,7 +94,13 @@ func (t *talk) close() {
 // ask sends a request and reads the answer.
 func (t *talk) ask() (err error) {
 	if t.conn == nil {
-		if t.conn, err = net.Dial("tcp", t.address); err != nil {
+		if t.TLS {
+			t.conn, err = dialTLS(t.address)
+		} else {
+			t.conn, err = net.Dial("tcp", t.address)
+		}
+		if err != nil {
+			t.conn = nil
 			return err
 		}
 		t.reader = bufio.NewReader(t.conn)

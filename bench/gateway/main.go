@@ -35,7 +35,7 @@ func main() {
 	case "backend":
 		err = backend("127.0.0.1:" + os.Getenv("PORT"))
 	case "proxy":
-		err = proxy(os.Args[2], os.Args[3] == "pooled", os.Args[4:])
+		err = proxy(os.Args[2:])
 	case "load":
 		err = load(os.Args[2:])
 	default:
@@ -70,6 +70,7 @@ type level struct {
 	Rate     int  // 0: as fast as they are answered
 	Bytes    int  // of an answer
 	Fresh    bool // each request has a connection of its own
+	TLS      bool
 }
 
 func levels(o options) []level {
@@ -79,6 +80,9 @@ func levels(o options) []level {
 		{Name: "As fast as it goes, 1 KiB", Requests: o.requests / 2, Bytes: 1 << 10},
 		{Name: "As fast as it goes, 64 KiB", Requests: o.requests / 5, Bytes: 64 << 10},
 		{Name: "As fast as it goes, a connection for each request", Requests: o.requests / 5, Bytes: 128, Fresh: true},
+		{Name: "TLS, as fast as it goes", Requests: o.requests / 2, Bytes: 128, TLS: true},
+		{Name: "TLS, as fast as it goes, 64 KiB", Requests: o.requests / 10, Bytes: 64 << 10, TLS: true},
+		{Name: "TLS, a connection for each request", Requests: o.requests / 50, Bytes: 128, Fresh: true, TLS: true},
 	}
 }
 
@@ -86,6 +90,7 @@ func levels(o options) []level {
 type candidate struct {
 	name    string
 	address string
+	secure  string // where it speaks TLS
 	pids    []int
 	rounds  map[string][]figures // by level
 }
@@ -134,7 +139,11 @@ func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, er
 	if err != nil {
 		return figures{}, err
 	}
-	seen, err := w.load(ctx, c.address, l)
+	address := c.address
+	if l.TLS {
+		address = c.secure
+	}
+	seen, err := w.load(ctx, address, l)
 	if err != nil {
 		return figures{}, err
 	}

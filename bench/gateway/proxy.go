@@ -10,8 +10,10 @@ import (
 )
 
 // proxy is what one writes with the standard library: backends in turn,
-// connections kept, X-Forwarded-* set.
-func proxy(listen string, pooled bool, backends []string) error {
+// connections kept, X-Forwarded-* set. Its arguments are two addresses, the second
+// one for TLS by the two files that follow, "pooled" or not, and the backends.
+func proxy(args []string) error {
+	listen, secure, cert, key, pooled, backends := args[0], args[1], args[2], args[3], args[4] == "pooled", args[5:]
 	var targets []*url.URL
 	for _, b := range backends {
 		targets = append(targets, &url.URL{Scheme: "http", Host: b})
@@ -28,7 +30,14 @@ func proxy(listen string, pooled bool, backends []string) error {
 	if pooled {
 		p.BufferPool = &buffers{}
 	}
-	return (&http.Server{Addr: listen, Handler: p, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
+	errs := make(chan error, 2)
+	go func() {
+		errs <- (&http.Server{Addr: listen, Handler: p, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe()
+	}()
+	go func() {
+		errs <- (&http.Server{Addr: secure, Handler: p, ReadHeaderTimeout: 10 * time.Second}).ListenAndServeTLS(cert, key)
+	}()
+	return <-errs
 }
 
 type buffers struct{ pool sync.Pool }

@@ -22,6 +22,7 @@ import (
 type world struct {
 	drover     *server.Server
 	program    string // this program
+	pair       pair
 	children   []*exec.Cmd
 	candidates []*candidate
 }
@@ -49,7 +50,11 @@ func (w *world) start(ctx context.Context) error {
 	if err := server.Build(ctx, w.program, "github.com/droverhq/drover/bench/gateway"); err != nil {
 		return err
 	}
-	front, err := w.startDrover(ctx)
+	var err error
+	if w.pair, err = writePair(w.drover.Dir()); err != nil {
+		return err
+	}
+	front, secure, err := w.startDrover(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,19 +66,19 @@ func (w *world) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.startOther("httputil", w.program, func(listen string) ([]string, error) {
-		return append([]string{"proxy", listen, "plain"}, backends...), nil
+	if err := w.startOther("httputil", w.program, func(listen, secure string) ([]string, error) {
+		return append([]string{"proxy", listen, secure, w.pair.cert, w.pair.key, "plain"}, backends...), nil
 	}); err != nil {
 		return err
 	}
-	w.candidates = append(w.candidates, &candidate{name: "drover", address: front, pids: pids, rounds: map[string][]figures{}})
-	if err := w.startOther("httputil + BufferPool", w.program, func(listen string) ([]string, error) {
-		return append([]string{"proxy", listen, "pooled"}, backends...), nil
+	w.candidates = append(w.candidates, &candidate{name: "drover", address: front, secure: secure, pids: pids, rounds: map[string][]figures{}})
+	if err := w.startOther("httputil + BufferPool", w.program, func(listen, secure string) ([]string, error) {
+		return append([]string{"proxy", listen, secure, w.pair.cert, w.pair.key, "pooled"}, backends...), nil
 	}); err != nil {
 		return err
 	}
 	if haproxy, err := exec.LookPath("haproxy"); err == nil {
-		return w.startOther("HAProxy", haproxy, func(listen string) ([]string, error) { return w.haproxy(listen, backends) })
+		return w.startOther("HAProxy", haproxy, func(listen, secure string) ([]string, error) { return w.haproxy(listen, secure, backends) })
 	}
 	return nil
 }
@@ -86,17 +91,24 @@ spec: {image: "bench:1.0.0", capacity: 2, health: {path: /healthz}}
 kind: LoadBalancer
 name: front
 spec: {listen: %q, backend: bench}
+---
+kind: LoadBalancer
+name: secure
+spec: {listen: %q, backend: bench, tls: {certificates: [{certFile: %q, keyFile: %q}]}}
 `
 
-func (w *world) startDrover(ctx context.Context) (front string, err error) {
-	if front, err = server.FreeAddress(); err != nil {
-		return "", err
+func (w *world) startDrover(ctx context.Context) (front, secure string, err error) {
+	if front, err = server.FreeAddress(); err == nil {
+		secure, err = server.FreeAddress()
+	}
+	if err != nil {
+		return "", "", err
 	}
 	if _, err := w.drover.Run(ctx, "", "image", "push", "bench:1.0.0", filepath.Dir(w.program), "--entrypoint", "./bench backend"); err != nil {
-		return "", err
+		return "", "", err
 	}
-	_, err = w.drover.Run(ctx, fmt.Sprintf(documents, front), "apply", "-f", "-")
-	return front, err
+	_, err = w.drover.Run(ctx, fmt.Sprintf(documents, front, secure, w.pair.cert, w.pair.key), "apply", "-f", "-")
+	return front, secure, err
 }
 
 // backends waits until both instances take traffic.
@@ -124,12 +136,16 @@ func (w *world) backends(ctx context.Context) (addresses []string, err error) {
 	return addresses, err
 }
 
-func (w *world) startOther(name, program string, args func(listen string) ([]string, error)) error {
+func (w *world) startOther(name, program string, args func(listen, secure string) ([]string, error)) error {
 	listen, err := server.FreeAddress()
 	if err != nil {
 		return err
 	}
-	list, err := args(listen)
+	secure, err := server.FreeAddress()
+	if err != nil {
+		return err
+	}
+	list, err := args(listen, secure)
 	if err != nil {
 		return err
 	}
@@ -140,7 +156,7 @@ func (w *world) startOther(name, program string, args func(listen string) ([]str
 		return err
 	}
 	w.children = append(w.children, cmd)
-	w.candidates = append(w.candidates, &candidate{name: name, address: listen, pids: []int{cmd.Process.Pid}, rounds: map[string][]figures{}})
+	w.candidates = append(w.candidates, &candidate{name: name, address: listen, secure: secure, pids: []int{cmd.Process.Pid}, rounds: map[string][]figures{}})
 	return server.Until(context.Background(), 10*time.Second, name+" listens", func() error {
 		c, err := net.Dial("tcp", listen)
 		if err != nil {
@@ -152,11 +168,11 @@ func (w *world) startOther(name, program string, args func(listen string) ([]str
 
 // haproxy writes what does the same as the others: connections to backends kept
 // and shared, least connections, X-Forwarded-For.
-func (w *world) haproxy(listen string, backends []string) ([]string, error) {
+func (w *world) haproxy(listen, secure string, backends []string) ([]string, error) {
 	var text strings.Builder
 	text.WriteString("global\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n" +
 		"  option http-keep-alive\n  option forwardfor\n  http-reuse always\n")
-	fmt.Fprintf(&text, "frontend front\n  bind %s\n  default_backend back\nbackend back\n  balance leastconn\n", listen)
+	fmt.Fprintf(&text, "frontend front\n  bind %s\n  bind %s ssl crt %s\n  default_backend back\nbackend back\n  balance leastconn\n", listen, secure, w.pair.both)
 	for i, address := range backends {
 		fmt.Fprintf(&text, "  server s%d %s\n", i, address)
 	}

@@ -67,20 +67,22 @@ func (s silent) PreCheck(ctx context.Context, names []string, _ bool) error {
 	return s.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
-// issue orders a certificate, or renews it when it is due. failures is how often
-// that has gone wrong: from the second time on Let's Encrypt is asked for a trial first.
-func (i *issuer) issue(ctx context.Context, o order, email string, failures int) error {
+// issue orders a certificate, or the next one. failures is how often that has gone
+// wrong: from the second time on Let's Encrypt is asked for a trial first.
+func (i *issuer) issue(ctx context.Context, o order, email string, next bool, failures int) error {
 	config := certmagic.New(i.cache, certmagic.Config{
-		Storage: i.storage, Logger: zap.NewNop(), OCSP: certmagic.OCSPConfig{DisableStapling: true},
+		Storage: i.storage, Logger: zap.NewNop(), OCSP: certmagic.OCSPConfig{DisableStapling: true}, DisableARI: true,
 	})
 	config.Issuers = []certmagic.Issuer{silent{certmagic.NewACMEIssuer(config, certmagic.ACMEIssuer{
 		CA: o.directory, Email: email, Agreed: true, TrustedRoots: i.roots, Logger: zap.NewNop(),
 		DisableHTTPChallenge: true, ListenHost: "127.0.0.1", AltTLSALPNPort: i.decoy.Addr().(*net.TCPAddr).Port,
 	})}}
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &failures)
-	err := config.ObtainCertSync(ctx, o.name) // nothing, when there is one
-	if err == nil {
-		err = config.RenewCertSync(ctx, o.name, false) // nothing, when it is not due
+	var err error
+	if next {
+		err = config.RenewCertSync(ctx, o.name, true)
+	} else {
+		err = config.ObtainCertSync(ctx, o.name) // nothing, when there is one
 	}
 	if problem, ok := errors.AsType[acme.Problem](err); ok {
 		return problem

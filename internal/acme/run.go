@@ -128,7 +128,7 @@ func (r *Orders) fulfil(ctx context.Context, o order) (again time.Duration, err 
 	case now.Before(tried.Next):
 		again = tried.Next.Sub(now)
 	default:
-		again = r.order(ctx, o, who[0].Spec.TLS.ACME.Email, asked, tried)
+		again = r.order(ctx, o, who[0].Spec.TLS.ACME.Email, leaf != nil, asked, tried)
 	}
 	for _, lb := range who {
 		r.loop.Wake(balancerKey + lb.Name)
@@ -136,16 +136,16 @@ func (r *Orders) fulfil(ctx context.Context, o order) (again time.Duration, err 
 	return again, ctx.Err()
 }
 
-// order asks the authority once.
-func (r *Orders) order(ctx context.Context, o order, email, asked string, tried attempt) (again time.Duration) {
+// order asks the authority once, for the first certificate or the next one.
+func (r *Orders) order(ctx context.Context, o order, email string, next bool, asked string, tried attempt) (again time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
-	err := r.issuer.issue(limited, o, email, tried.Failures)
+	err := r.issuer.issue(limited, o, email, next, tried.Failures)
 	switch {
 	case ctx.Err() != nil:
 		return 0
 	case err == nil:
-		r.o.Logger.Info("A certificate was issued, or is not due", "name", o.name, "directory", o.directory)
+		r.o.Logger.Info("A certificate was issued", "name", o.name, "directory", o.directory)
 		r.attempts.set(o.key(), attempt{})
 		return r.o.FirstWait // to look at what it is
 	}

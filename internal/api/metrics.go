@@ -70,6 +70,7 @@ type stateCollector struct {
 	server *Server
 
 	info, revision, documents, instances *prometheus.Desc
+	notAfter, problem                    *prometheus.Desc
 	traffic                              []trafficMetric
 }
 
@@ -92,6 +93,8 @@ func newStateCollector(s *Server) *stateCollector {
 		revision:  desc("store_revision", "The revision of the last write."),
 		documents: desc("documents", "Documents by kind.", "kind"),
 		instances: desc("instances", "Instances by set, health and admission.", "set", "health", "admission"),
+		notAfter:  desc("gateway_certificate_not_after_seconds", "When the certificate that is served ends, in seconds since 1970.", "balancer", "source"),
+		problem:   desc("gateway_certificate_problem", "1: what is in the files of a certificate is not served.", "balancer", "source"),
 		traffic: []trafficMetric{
 			counter("requests", "Requests sent to a version.", func(c resource.Counters) uint64 { return c.Requests }),
 			counter("failed", "Requests that failed.", func(c resource.Counters) uint64 { return c.Failed }),
@@ -104,7 +107,7 @@ func newStateCollector(s *Server) *stateCollector {
 }
 
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.info, c.revision, c.documents, c.instances} {
+	for _, d := range []*prometheus.Desc{c.info, c.revision, c.documents, c.instances, c.notAfter, c.problem} {
 		ch <- d
 	}
 	for _, t := range c.traffic {
@@ -135,9 +138,31 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 		case resource.KindScaleSet:
 			addSets(l.Items, versions)
+		case resource.KindLoadBalancer:
+			c.collectCertificates(gauge, l.Items)
 		}
 	}
 	c.collectTraffic(ch, versions)
+}
+
+// collectCertificates shows what load balancers serve TLS with.
+func (c *stateCollector) collectCertificates(gauge func(*prometheus.Desc, float64, ...string), balancers []resource.Document) {
+	for _, d := range balancers {
+		var s struct{ Certificates []resource.CertificateStatus }
+		if json.Unmarshal(d.Status, &s) != nil {
+			continue
+		}
+		for _, one := range s.Certificates {
+			problem := 0.0
+			if one.Problem != "" {
+				problem = 1
+			}
+			gauge(c.problem, problem, d.Name, one.Source)
+			if one.NotAfter != nil {
+				gauge(c.notAfter, float64(one.NotAfter.Unix()), d.Name, one.Source)
+			}
+		}
+	}
 }
 
 type instanceKey struct{ set, health, admission string }

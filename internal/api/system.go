@@ -22,6 +22,8 @@ type Status struct {
 	Revision int64        `json:"revision"`
 	System   *SystemState `json:"system,omitempty" doc:"Absent for a token with a scope."`
 	Sets     []SetStatus  `json:"sets" doc:"Those that the token's scope covers."`
+	// Balancers are there for callers that may read them.
+	Balancers []BalancerStatus `json:"balancers" doc:"Load balancers that the token may read."`
 	// Recovery names documents of all sets: only callers without a scope see it.
 	Recovery *store.Recovery `json:"recovery,omitempty" doc:"What was set aside when damaged files were found, and what may be missing."`
 }
@@ -34,6 +36,13 @@ type SetStatus struct {
 	Capacity   int                  `json:"capacity"`
 	Instances  resource.Tally       `json:"instances"`
 	Rollout    string               `json:"rollout,omitempty" doc:"The rollout that runs."`
+	Conditions []resource.Condition `json:"conditions,omitempty"`
+}
+
+// BalancerStatus sums up one load balancer.
+type BalancerStatus struct {
+	Name       string               `json:"name"`
+	Address    string               `json:"address,omitempty" doc:"Where it listens."`
 	Conditions []resource.Condition `json:"conditions,omitempty"`
 }
 
@@ -72,7 +81,7 @@ func (s *Server) routeSystem() {
 
 func (s *Server) status(ctx context.Context, _ *none) (*statusOutput, error) {
 	who := callOf(ctx).who
-	out := Status{Version: s.Version, Revision: s.Store.Revision(), Sets: []SetStatus{}}
+	out := Status{Version: s.Version, Revision: s.Store.Revision(), Sets: []SetStatus{}, Balancers: []BalancerStatus{}}
 	if who.May(VerbRead, "", "", "") {
 		state := s.System.State(ctx)
 		out.System, out.Recovery = &state, s.Store.Recovery()
@@ -86,7 +95,24 @@ func (s *Server) status(ctx context.Context, _ *none) (*statusOutput, error) {
 			out.Sets = append(out.Sets, sumUp(d))
 		}
 	}
-	return &statusOutput{out}, nil
+	out.Balancers, err = s.balancerStatus(ctx)
+	return &statusOutput{out}, err
+}
+
+func (s *Server) balancerStatus(ctx context.Context) ([]BalancerStatus, error) {
+	list := []BalancerStatus{}
+	all, err := s.Store.List(ctx, resource.KindLoadBalancer, store.ListOptions{})
+	for _, d := range all.Items {
+		if !callOf(ctx).who.May(VerbRead, resource.KindLoadBalancer, d.Name, "") {
+			continue
+		}
+		one := BalancerStatus{Name: d.Name}
+		if lb, err := resource.From[resource.LoadBalancerSpec, resource.LoadBalancerStatus](d); err == nil {
+			one.Address, one.Conditions = lb.Status.Address, lb.Status.Conditions
+		}
+		list = append(list, one)
+	}
+	return list, err
 }
 
 // Acknowledged is the report that the status no longer shows.

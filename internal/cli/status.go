@@ -68,7 +68,17 @@ func printStatus(w io.Writer, server string, s client.Status, now time.Time) err
 	if err := t.flush(); err != nil {
 		return err
 	}
-	return printSets(w, s.Sets)
+	if err := printSets(w, s.Sets); err != nil {
+		return err
+	}
+	for _, b := range s.Balancers {
+		for _, cond := range b.Conditions {
+			if cond.Status == (cond.Type == resource.ConditionNotApplied) { // the others are good news when true
+				fmt.Fprintln(w, conditionLine(b.Name, cond))
+			}
+		}
+	}
+	return nil
 }
 
 func gatewayText(s client.System, now time.Time) string {

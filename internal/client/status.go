@@ -14,7 +14,9 @@ type Status struct {
 	Revision int64       `json:"revision"`
 	System   *System     `json:"system,omitempty"` // nil for a token with a scope
 	Sets     []SetStatus `json:"sets"`
-	Recovery *Recovery   `json:"recovery,omitempty"`
+	// Balancers are those that the token may read.
+	Balancers []BalancerStatus `json:"balancers"`
+	Recovery  *Recovery        `json:"recovery,omitempty"`
 }
 
 // System is what only the server's process knows.
@@ -33,6 +35,13 @@ type System struct {
 		Size resource.Bytes `json:"size"`
 		Full bool           `json:"full"`
 	} `json:"disk"`
+}
+
+// BalancerStatus sums up one load balancer.
+type BalancerStatus struct {
+	Name       string               `json:"name"`
+	Address    string               `json:"address,omitempty"`
+	Conditions []resource.Condition `json:"conditions,omitempty"`
 }
 
 // SetStatus sums up one scale set.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,8 @@ type Options struct {
 	Reconnect bool
 	// Timeout of one request; 30 s unless set.
 	Timeout time.Duration
+	// TLS is spoken when it is not nil, to the host that it names.
+	TLS *tls.Config
 }
 
 func (o Options) withDefaults() Options {
@@ -51,6 +54,14 @@ func (o Options) withDefaults() Options {
 		o.Timeout = 30 * time.Second
 	}
 	return o
+}
+
+func (o Options) dial() (net.Conn, error) {
+	d := &net.Dialer{Timeout: o.Timeout}
+	if o.TLS != nil {
+		return tls.DialWithDialer(d, "tcp", o.Address, o.TLS)
+	}
+	return d.Dial("tcp", o.Address)
 }
 
 // Generator keeps a load on an address.
@@ -146,7 +157,7 @@ func (c *connection) exchange(nonce string, post bool, body []byte) (status int,
 		}
 	}()
 	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("tcp", c.o.Address, c.o.Timeout); err != nil {
+		if c.conn, err = c.o.dial(); err != nil {
 			return 0, "", fmt.Errorf("connect: %w", err)
 		}
 		c.in = bufio.NewReader(c.conn)

@@ -2,11 +2,10 @@ package testtool
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -146,35 +145,44 @@ func FreeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// serveDNS answers what the address of a name is, until the test ends.
+// serveDNS answers what the address of a name is, over TCP, until the test ends.
 func serveDNS(t testing.TB, resolve func(string) net.IP) string {
 	t.Helper()
 	if resolve == nil {
 		resolve = func(string) net.IP { return net.IPv4(127, 0, 0, 1) }
 	}
-	var listen net.ListenConfig
-	c, err := listen.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		question := make([]byte, 1<<10)
 		for {
-			n, from, err := c.ReadFrom(question)
-			if errors.Is(err, net.ErrClosed) {
+			c, err := l.Accept()
+			if err != nil {
 				return
 			}
-			if answer := answerDNS(question[:n], resolve); answer != nil {
-				_, _ = c.WriteTo(answer, from)
-			}
+			serving.Go(func() {
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				var size [2]byte
+				if _, err := io.ReadFull(c, size[:]); err != nil {
+					return
+				}
+				question := make([]byte, binary.BigEndian.Uint16(size[:]))
+				if _, err := io.ReadFull(c, question); err != nil {
+					return
+				}
+				answer := answerDNS(question, resolve)
+				_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+			})
 		}
 	})
 	t.Cleanup(func() {
-		_ = c.Close()
+		_ = l.Close()
 		serving.Wait()
 	})
-	return c.LocalAddr().String()
+	return l.Addr().String()
 }
 
 // answerDNS answers a question for an IPv4 address; to any other the answer is that

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,7 @@ func (s *server) startTrafficWith(o load.Options, sockets int) *traffic {
 	tr := &traffic{t: s.t, s: s, g: load.New(o), stop: cancel}
 	tr.done.Go(func() { tr.g.Run(ctx) })
 	for i := range sockets {
-		w := &socket{address: o.Address, id: i}
+		w := &socket{o: o, id: i}
 		tr.sockets = append(tr.sockets, w)
 		tr.done.Go(func() { w.run(ctx) })
 	}
@@ -104,11 +105,11 @@ func (tr *traffic) nothingTwice() {
 // socket echoes messages over a WebSocket, one at a time, and opens the next when
 // the gateway ends it in order (a 1001 close after everything was answered).
 type socket struct {
-	address string
-	id      int
-	echoed  atomic.Int64
-	lost    atomic.Int64
-	why     atomic.Value
+	o      load.Options // where it connects to, and how
+	id     int
+	echoed atomic.Int64
+	lost   atomic.Int64
+	why    atomic.Value
 }
 
 func (w *socket) run(ctx context.Context) {
@@ -122,7 +123,7 @@ func (w *socket) run(ctx context.Context) {
 }
 
 func (w *socket) converse(ctx context.Context) error {
-	c, _, err := websocket.Dial(ctx, "ws://"+w.address+"/ws", nil)
+	c, _, err := w.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
@@ -143,6 +144,15 @@ func (w *socket) converse(ctx context.Context) error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return nil
+}
+
+func (w *socket) dial(ctx context.Context) (*websocket.Conn, *http.Response, error) {
+	if w.o.TLS == nil {
+		return websocket.Dial(ctx, "ws://"+w.o.Address+"/ws", nil)
+	}
+	t := &http.Transport{TLSClientConfig: w.o.TLS}
+	defer t.CloseIdleConnections()
+	return websocket.Dial(ctx, "wss://"+w.o.Address+"/ws", &websocket.DialOptions{HTTPClient: &http.Client{Transport: t}})
 }
 
 // endedInOrder forgives the gateway's close at the end of a drain: the message that
