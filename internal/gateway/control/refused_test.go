@@ -73,7 +73,7 @@ func testPusher(t *testing.T, g *standIn) *pusher {
 	}
 	c.view.seen = true
 	p := newPusher(c)
-	p.begin(&link{calls: attached(t, g)}, nil, false)
+	p.begin(&link{calls: attached(t, g), hello: wire.Hello{Protocol: wire.Protocol}}, nil, false)
 	return p
 }
 
