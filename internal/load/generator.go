@@ -16,8 +16,9 @@ import (
 
 // Headers of requests and answers.
 const (
-	NonceHeader   = "X-Nonce"
-	VersionHeader = "X-Version"
+	NonceHeader    = "X-Nonce"
+	VersionHeader  = "X-Version"
+	InstanceHeader = "X-Instance"
 )
 
 // Options of a Generator; Address is required.
