@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -20,16 +21,13 @@ func finished(err error) error {
 	return err
 }
 
-// WithNonce makes calls carry it.
-func WithNonce(ctx context.Context, nonce string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, load.NonceHeader, nonce)
-}
-
-// Say is one call with one answer. The trailer says who gave it.
-func Say(ctx context.Context, cc grpc.ClientConnInterface, text string, trailer *metadata.MD) (string, error) {
+// Say is one call with one answer; the trailer says who gave it.
+func Say(ctx context.Context, cc grpc.ClientConnInterface, nonce, text string) (answer, instance string, err error) {
 	var out Text
-	err := cc.Invoke(ctx, "/"+name+"/Say", &Text{Value: text}, &out, grpc.Trailer(trailer))
-	return out.GetValue(), err
+	var trailer metadata.MD
+	ctx = metadata.AppendToOutgoingContext(ctx, load.NonceHeader, nonce)
+	err = cc.Invoke(ctx, "/"+name+"/Say", &Text{Value: text}, &out, grpc.Trailer(&trailer))
+	return out.GetValue(), strings.Join(trailer.Get(load.InstanceHeader), ","), err
 }
 
 // Talk is a stream on which each text is answered.
