@@ -15,18 +15,25 @@ func TestFlipsBackToBackLoseNothing(t *testing.T) {
 	s.apply(policy{capacity: 3, bake: "500ms", drain: "1s"}.yaml())
 	load := s.startTraffic(s.serving(3))
 	for i := range size(5, 20) {
-		load.flip(i+1, 3)
+		load.flip(i+1, 3, nil)
+		s.noLeaks()
 	}
 	load.zeroFailed()
 }
 
-// flip brings the next version of hello under the load, and watches it.
-func (tr *traffic) flip(n, capacity int) {
+// flip brings the next version of hello under the load, and watches it. also is done
+// again and again meanwhile.
+func (tr *traffic) flip(n, capacity int, also func()) {
 	tr.t.Helper()
 	s, image := tr.s, fmt.Sprintf("hello:1.%d.0", n)
 	s.push(image, sample.Config{})
 	rollout := s.roll(image)
-	s.endsEitherWay(rollout, func() { tr.look(capacity) })
+	s.endsEitherWay(rollout, func() {
+		tr.look(capacity)
+		if also != nil {
+			also()
+		}
+	})
 	r := s.ends(rollout, resource.RolloutSucceeded)
 	if len(r.Status.Report.Drains) != capacity {
 		tr.t.Errorf("%s reports %d drains of %d", r.Name, len(r.Status.Report.Drains), capacity)
@@ -36,7 +43,7 @@ func (tr *traffic) flip(n, capacity int) {
 			tr.t.Errorf("%s: the drain of %s ended %q", r.Name, d.Instance, d.Ended)
 		}
 	}
-	s.settled(version(image), capacity)
+	s.servesVersion(version(image), capacity)
 	tr.reached(version(image))
 }
 

@@ -18,11 +18,13 @@ type traffic struct {
 	s        *server
 	g        *load.Generator
 	slow     *load.Generator // connections that are idle most of the time
+	slowOnes int             // how many
 	visitors []*visitor
 	served   map[string]time.Time // when each instance was last seen in service
 	before   footprint            // of the gateway
 	address  string
 	outages  []outage
+	replaced []span // when a gateway was replaced by another one
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup
@@ -46,6 +48,7 @@ func (s *server) startTrafficWith(o load.Options, sockets int) *traffic {
 
 // startSlow adds connections that send one request every five seconds.
 func (tr *traffic) startSlow(address string, connections int) {
+	tr.slowOnes = connections
 	tr.slow = load.New(load.Options{Address: address, Connections: connections, Rate: float64(connections) / 5, PostEvery: 4, BodyBytes: 2048})
 	tr.done.Go(func() { tr.slow.Run(tr.ctx) })
 }
