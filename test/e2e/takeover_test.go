@@ -20,7 +20,7 @@ func (tr *traffic) replaceGateway() {
 	elder := s.servingGateway()
 	r := span{from: time.Now()}
 	s.stop()
-	s.binary = next
+	s.program = next
 	s.start()
 	s.eventually(30*time.Second, "another gateway serves", func() (bool, error) {
 		pid := s.servingGateway()
