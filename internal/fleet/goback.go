@@ -82,7 +82,7 @@ func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string
 // oldCanServe says whether going back makes nothing worse: the old colour was kept
 // running, but it may have failed as well.
 func (p *pass) oldCanServe() bool {
-	return slices.ContainsFunc(proven(p.oldMembers()), (*member).healthy) || !slices.ContainsFunc(p.everyone(p.Rollout.Status.NewColour), (*member).healthy)
+	return slices.ContainsFunc(proven(p.oldMembers()), (*member).healthy) || !slices.ContainsFunc(p.everyone(p.Rollout.Status.NewColour), (*member).serving)
 }
 
 func (p *pass) shiftBack() {

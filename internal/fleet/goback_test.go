@@ -56,6 +56,17 @@ func TestWayBack(t *testing.T) {
 	}
 }
 
+// A new colour that is well but was never let in serves nobody: there is nothing to
+// leave the traffic with.
+func TestWayBackFromAColourThatServesNobody(t *testing.T) {
+	v := bakingView(health(resource.HealthUnhealthy), health(resource.HealthHealthy))
+	v.Instances[1].Status.Admission = resource.AdmissionOut
+	v.Rollout.Status.Ask = &resource.Ask{Action: askRollback, By: "test", At: v.Now}
+	if plan := Decide(v); !plan.Shifted || !plan.Rollout.Status.Shifted.Back {
+		t.Errorf("it is %s (%s), and the traffic does not go back", plan.Rollout.Status.Phase, plan.Rollout.Status.Step)
+	}
+}
+
 // A failure in the pass that also replaces an instance makes one, not two.
 func TestWayBackReplacesOnce(t *testing.T) {
 	v := bakingView(health(resource.HealthHealthy, resource.HealthHealthy), health(resource.HealthUnhealthy, resource.HealthHealthy))

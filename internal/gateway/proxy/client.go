@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
+	"github.com/droverhq/drover/internal/gateway/socket"
 )
 
 // client is who sent a request, as an exchange sees it, whatever it speaks. Of a
@@ -27,6 +28,9 @@ type client interface {
 	begin(a *h1.Response)
 	// write passes on a piece of the answer's body. more: what follows, follows at once.
 	write(p []byte, more bool) error
+	// splice passes on, without copying them, bytes of the answer's body that wait in
+	// from: at most n, and none where that is not possible or not worth it.
+	splice(from *socket.Conn, n int64) (moved int64, read, write error)
 	// finish ends the answer.
 	finish(trailers []h1.Field) error
 	// plain is an answer of the gateway's own.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
+	"github.com/droverhq/drover/internal/gateway/socket"
 )
 
 // joined is how much of a body is copied behind what comes before it, so that both
@@ -200,6 +201,16 @@ func (h *http1) writeChunk(p []byte, more bool) error {
 		return nil
 	}
 	return h.flush()
+}
+
+func (h *http1) splice(from *socket.Conn, n int64) (moved int64, read, write error) {
+	if h.framing != byLength && h.framing != byClose || len(h.out) > 0 {
+		return 0, nil, nil
+	}
+	h.conn.progress()
+	moved, read, write = from.SpliceTo(h.conn.in.TCP, n)
+	h.left -= moved
+	return moved, read, write
 }
 
 func (h *http1) finish(trailers []h1.Field) error {

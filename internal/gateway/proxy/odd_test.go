@@ -8,6 +8,7 @@ import (
 	"math/rand"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,9 @@ func TestLargeBodiesPassUnchanged(t *testing.T) {
 		sum := sha256.New()
 		n, _ := io.Copy(sum, r.Body)
 		if n == 0 {
+			if r.URL.Path == "/length" {
+				w.Header().Set("Content-Length", strconv.Itoa(size))
+			}
 			_, _ = io.CopyN(w, rand.New(rand.NewSource(1)), int64(size))
 			return
 		}
@@ -179,16 +183,58 @@ func TestLargeBodiesPassUnchanged(t *testing.T) {
 			t.Errorf("the backend got %s, not %s", body, want)
 		}
 	}
-	resp, err := g.client().Get(g.url("/"))
-	if err != nil {
-		t.Fatal(err)
+	for _, path := range []string{"/chunks", "/length"} {
+		resp, err := g.client().Get(g.url(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.Reset()
+		n, err := io.Copy(sum, resp.Body)
+		resp.Body.Close()
+		if got := fmt.Sprintf("%d %x", n, sum.Sum(nil)); err != nil || got != want {
+			t.Errorf("%s: the client got %s, %v, not %s", path, got, err, want)
+		}
 	}
-	defer resp.Body.Close()
-	sum.Reset()
-	n, err := io.Copy(sum, resp.Body)
-	if got := fmt.Sprintf("%d %x", n, sum.Sum(nil)); err != nil || got != want {
-		t.Errorf("the client got %s, %v, not %s", got, err, want)
-	}
+	g.wantCounts(counts{requests: 4})
+}
+
+// A large body that breaks off is never taken for a whole one, and whose fault it was is known.
+func TestLargeBodiesThatBreakOff(t *testing.T) {
+	const size, sent = 64 << 20, 8 << 20
+	part := strings.Repeat("x", sent)
+	t.Run("at the backend", func(t *testing.T) {
+		g := newRig(t)
+		g.raw("a", func(_ *raw, c net.Conn) bool {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, part)
+			_ = c.(*net.TCPConn).SetLinger(0)
+			return false
+		})
+		if _, body, err := do(t, g.client(), "GET", g.url("/"), nil); err == nil || len(body) > sent {
+			t.Errorf("%d bytes and the error %v", len(body), err)
+		}
+		g.wantCounts(counts{requests: 1, failed: 1})
+	})
+	t.Run("at the client", func(t *testing.T) {
+		g := newRig(t)
+		g.raw("a", func(_ *raw, c net.Conn) bool {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
+			for range size / sent {
+				if _, err := io.WriteString(c, part); err != nil {
+					return false
+				}
+			}
+			return true
+		})
+		conn := g.dial()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if _, err := io.CopyN(io.Discard, conn, sent); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+		g.wantCounts(counts{requests: 1})
+		until(t, "nothing is in flight", func() bool { return !g.pool.Busy() })
+	})
 }
 
 // A connection that waits for its next request is closed when that takes too

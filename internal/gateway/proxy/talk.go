@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -144,6 +145,10 @@ func (x *exchange) copyBody(c *upstream.Conn, length int64, o *outcome) (err err
 	return x.passed(x.client.finish(trailers), o)
 }
 
+// spliceAfter is how many bytes must have come at once for it to be likely that
+// many more are waiting.
+const spliceAfter = 16 << 10
+
 func (x *exchange) copyBytes(c *upstream.Conn, left int64, o *outcome) error {
 	for left > 0 {
 		p := c.Buffered()
@@ -161,8 +166,26 @@ func (x *exchange) copyBytes(c *upstream.Conn, left int64, o *outcome) error {
 			return err
 		}
 		c.Skip(len(p))
+		if len(p) >= spliceAfter {
+			moved, err := x.splice(c, left, o)
+			if err != nil {
+				return err
+			}
+			left -= moved
+		}
 	}
 	return nil
+}
+
+// splice passes on what waits, for as long as there is much of it.
+func (x *exchange) splice(c *upstream.Conn, left int64, o *outcome) (all int64, err error) {
+	for {
+		n, read, write := x.client.splice(&c.Conn, left-all)
+		all += n
+		if err := cmp.Or(read, x.passed(write, o)); err != nil || n == 0 {
+			return all, err
+		}
+	}
 }
 
 func (x *exchange) copyChunks(c *upstream.Conn, o *outcome) ([]h1.Field, error) {

@@ -29,6 +29,8 @@ type Conn struct {
 	state   State
 	peeked  [1]byte
 
+	source *Source // nil: nothing was spliced from here yet
+
 	sending []byte
 	sent    int
 	sendErr error

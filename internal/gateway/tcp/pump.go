@@ -3,28 +3,24 @@ package tcp
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/droverhq/drover/internal/gateway/socket"
 )
 
-const (
-	bufferSize = 32 << 10
-	// spliceFrom is how many bytes must be waiting to be worth a splice.
-	spliceFrom = 64 << 10
-	// spliceMost bounds a splice, as nothing is known of it before it is done: who
-	// takes less than this within idleTimeout is taken for silent.
-	spliceMost = 256 << 10
-)
+const bufferSize = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // end is one of a session's two connections.
 type end struct {
 	*net.TCPConn
-	raw syscall.RawConn
+	raw    syscall.RawConn
+	source *socket.Source
 
 	got *[bufferSize]byte // taken by the read that is in progress
 	n   int
@@ -37,7 +33,7 @@ func newEnd(c *net.TCPConn) (*end, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &end{TCPConn: c, raw: raw}
+	e := &end{TCPConn: c, raw: raw, source: socket.NewSource(c, raw)}
 	e.try = e.tryRead
 	return e, nil
 }
@@ -104,29 +100,12 @@ func pump(dst, src *end, mark func()) failure {
 			return failure{write: err}
 		}
 		if n == bufferSize {
-			if f := splice(dst, src); f != (failure{}) {
-				return f
+			if _, read, write := src.source.Splice(dst.TCPConn, math.MaxInt64); read != nil || write != nil {
+				return failure{read, write}
 			}
 		}
 		mark()
 	}
-}
-
-// splice moves what is waiting already, so that no pipe is held for what comes later.
-func splice(dst, src *end) failure {
-	n := min(src.waiting(), spliceMost)
-	if n < spliceFrom {
-		return failure{}
-	}
-	_, err := dst.ReadFrom(&io.LimitedReader{R: src.TCPConn, N: int64(n)})
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		_, err = dst.Write(nil) // fails when it was its deadline; the source's shows with the next read
-		return failure{write: err}
-	case err != nil && !src.connected():
-		return failure{read: err}
-	}
-	return failure{write: err}
 }
 
 // past is a deadline that ends what waits at once.

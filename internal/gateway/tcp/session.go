@@ -112,7 +112,9 @@ func (s *session) fromBackend() {
 	case f.read == nil:
 		s.o.backendDone, s.o.backendFirst = true, !s.o.clientDone
 		s.mark()
-		_ = s.client.CloseWrite()
+		if !s.o.clientDone { // else it is closed now
+			_ = s.client.CloseWrite()
+		}
 	default:
 		s.o.broke, s.o.backendFirst = f.read, true
 		s.abort()

@@ -45,6 +45,9 @@ type Backend struct {
 func New(address string, pid int, forbidden func(address string) bool) *Backend {
 	b := &Backend{address: address, pid: pid}
 	b.dialer.Timeout = dialTimeout
+	if pid > 0 {
+		b.dialer.KeepAlive = -1 // a process on this machine closes its connections when it dies
+	}
 	if forbidden != nil {
 		b.dialer.Control = func(_, resolved string, _ syscall.RawConn) error {
 			if forbidden(resolved) {
