@@ -187,6 +187,7 @@ func (a *App) startGateway(ctx context.Context) error {
 		return err
 	}
 	a.stopWork = append(a.stopWork, a.run("gateway control", a.gateway.Run))
+	a.run("gateway replacement", a.heedReplace)
 	return nil
 }
 

@@ -32,7 +32,8 @@ func Hidden(version string) map[string]func(args []string) int {
 }
 
 func runGateway(version string, args []string) int {
-	if len(args) != 1 {
+	standby := len(args) == 2 && args[1] == "standby"
+	if len(args) != 1 && !standby {
 		fmt.Fprintln(os.Stderr, "drover gateway: wants the data folder; Drover starts it itself")
 		return 2
 	}
@@ -41,7 +42,7 @@ func runGateway(version string, args []string) int {
 	defer stop()
 	tuneGateway()
 	err := gateway.Run(ctx, gateway.Options{
-		RunDir: filepath.Join(args[0], dirRun), Version: version, Lifeline: os.Stdin, Logger: log,
+		RunDir: filepath.Join(args[0], dirRun), Version: version, Standby: standby, Lifeline: os.Stdin, Logger: log,
 		Metadata: metadataServers(args[0], log),
 	})
 	if err != nil {

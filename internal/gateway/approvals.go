@@ -116,8 +116,12 @@ func (a *approvals) list() map[string]time.Time {
 	return maps.Clone(a.at)
 }
 
-func (a *approvals) close() {
+// close has nothing written any more, and open has it again: nobody else came to.
+func (a *approvals) close() { a.setClosed(true) }
+func (a *approvals) open()  { a.setClosed(false) }
+
+func (a *approvals) setClosed(closed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed = true
+	a.closed = closed
 }

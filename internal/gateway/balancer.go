@@ -44,7 +44,7 @@ type plan struct {
 
 func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 	p := &plan{Balancer: b, socket: s.sockets[b.Socket], sets: map[string]wire.Set{}}
-	if p.socket == nil {
+	if p.socket == nil && s.stage != departing {
 		return nil, fmt.Errorf("there is no socket %q", b.Socket)
 	}
 	trusted, err := proxy.ParseTrusted(b.Spec.TrustedProxies)
@@ -63,12 +63,10 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 			return nil, err
 		}
 	}
-	if old := s.balancers[b.Name]; old == nil || old.on != p.socket || old.Spec.Protocol != b.Spec.Protocol {
-		l, err := net.FileListener(p.socket.file)
-		if err != nil {
-			return nil, fmt.Errorf("use the socket %q: %w", b.Socket, err)
+	if old := s.balancers[b.Name]; s.stage != departing && (old == nil || old.on != p.socket || old.Spec.Protocol != b.Spec.Protocol) {
+		if p.listen, err = p.socket.listener(); err != nil {
+			return nil, err
 		}
-		p.listen = l.(*net.TCPListener)
 	}
 	return p, nil
 }

@@ -94,10 +94,7 @@ func (b *binding) unserved() *tally.Counters {
 
 func (b *binding) add(i *instance) {
 	m := &bound{binding: b, instance: i, process: i.Instance, closed: make(chan struct{})}
-	m.healthy = i.Healthy || b.up[i.Address]
-	if b.check != nil {
-		m.healthy = b.up[i.Address]
-	}
+	m.healthy = b.up[i.Address] || i.Healthy && b.check == nil && b.set.state.elder == nil
 	m.member = &pool.Member{
 		Name:     i.Name,
 		Version:  i.Version,
@@ -155,7 +152,7 @@ func (m *bound) startWatch() {
 		return
 	}
 	healthy, unhealthy := c.HealthyThreshold, c.UnhealthyThreshold
-	w := m.binding.set.state.probers.Watch(target(m.process, *c), func(r probe.Result) {
+	w := m.binding.set.state.probers.Resume(target(m.process, *c), m.known(), func(r probe.Result) {
 		m.mu.Lock()
 		was := m.healthy
 		m.healthy = probe.Judge(was, r, healthy, unhealthy)
@@ -169,6 +166,14 @@ func (m *bound) startWatch() {
 	m.mu.Lock()
 	m.watch = w
 	m.mu.Unlock()
+}
+
+// known is what the predecessor found by this check.
+func (m *bound) known() (r probe.Result) {
+	if m.binding.set.state.elder != nil && m.healthy {
+		r = probe.Result{Successes: 1, At: time.Now()}
+	}
+	return r
 }
 
 func (m *bound) stopWatch() {

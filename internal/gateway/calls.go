@@ -45,10 +45,14 @@ func (p *process) take(c *wire.Conn) {
 		return
 	}
 	p.serving.Go(func() {
-		if err := c.Serve(p.handle); err != nil && !errors.Is(err, net.ErrClosed) {
+		err := c.Serve(func(op string, body json.RawMessage, files []*os.File) (any, []*os.File, error) {
+			return p.handle(c, op, body, files)
+		})
+		if err != nil && !errors.Is(err, net.ErrClosed) {
 			p.o.Logger.Warn("The connection to a control process broke", "error", err)
 		}
 		_ = c.Close()
+		p.elderEnded(c)
 		p.mu.Lock()
 		delete(p.conns, c)
 		p.mu.Unlock()
@@ -63,7 +67,7 @@ func (p *process) closeConns() {
 	}
 }
 
-func (p *process) handle(op string, body json.RawMessage, files []*os.File) (any, []*os.File, error) {
+func (p *process) handle(c *wire.Conn, op string, body json.RawMessage, files []*os.File) (any, []*os.File, error) {
 	switch op {
 	case wire.OpHello:
 		return p.hello, nil, nil
@@ -90,9 +94,14 @@ func (p *process) handle(op string, body json.RawMessage, files []*os.File) (any
 			return nil, nil, err
 		}
 		return struct{}{}, nil, p.askStop(s)
+	case wire.OpLeave:
+		var l wire.Leave
+		if err := p.decode(body, &l, &l.Epoch); err != nil {
+			return nil, nil, err
+		}
+		return struct{}{}, nil, p.leave(l)
 	}
-	closeFiles(files)
-	return nil, nil, fmt.Errorf("unknown call %q", op)
+	return struct{}{}, nil, p.handleElder(c, op, body, files)
 }
 
 func (p *process) decode(body json.RawMessage, into any, epoch *int64) error {

@@ -13,7 +13,10 @@ func (s *state) facts() wire.Facts {
 	sequence := s.news.now() // before the rest: what changes meanwhile is told again
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := wire.Facts{Incarnation: s.incarnation, Sequence: sequence, Generation: s.applied.Generation, At: time.Now()}
+	f := wire.Facts{
+		Incarnation: s.incarnation, Process: s.process, Inherited: s.inherited,
+		Sequence: sequence, Generation: s.applied.Generation, At: time.Now(),
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.sets)) {
 		t := s.sets[name]
 		if t.fixed() {
@@ -65,8 +68,10 @@ func (t *set) figures() []wire.Figure {
 
 func (b *balancer) facts() wire.BalancerFacts {
 	f := wire.BalancerFacts{Name: b.Name, Queued: b.queue.Waiting(), Counters: b.counters.Read()}
-	if b.front != nil {
+	if b.on != nil {
 		f.Address = b.on.Address
+	}
+	if b.front != nil {
 		f.Connections, f.Refused = b.front.Connections()
 	}
 	for _, own := range b.bindings {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/proxy"
@@ -11,8 +12,11 @@ import (
 // front serves one listening socket in a balancer's protocol. What it is
 // configured with is its package's own.
 type front interface {
-	// Close stops accepting: the listener is closed when it returns.
+	// Close stops accepting for good, and Pause until Resume: the listener is closed
+	// when it returns.
 	Close()
+	Pause()
+	Resume(*net.TCPListener)
 	// Finish ends a closed front, by the drain time-out at the latest.
 	Finish(linger time.Duration)
 	// Connections is how many clients are connected, and how many were turned away.

@@ -26,8 +26,11 @@ type Options struct {
 	RunDir string
 	// Version is the program's, for those who ask.
 	Version string
+	// Standby: it is to succeed the gateway that serves, once that is told to leave.
+	Standby bool
 	// Lifeline is at its end when the process that started this gateway is gone: if
-	// no control process has attached by then, the gateway ends. Nil: it stays.
+	// no control process has attached by then, or it still stands by, the gateway
+	// ends. Nil: it stays.
 	Lifeline *os.File
 	// Metadata makes the servers of the instances' metadata endpoint; nil: it is not served.
 	Metadata MetadataServers
@@ -40,7 +43,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &process{o: o, stop: make(chan wire.Stop, 1)}
+	p := newProcess(o)
 	ctx, abandon := context.WithCancelCause(ctx)
 	defer abandon(nil)
 	unwatch, err := p.watchStarter(abandon)
@@ -51,18 +54,26 @@ func Run(ctx context.Context, o Options) error {
 	if err := p.open(ctx); err != nil {
 		return err
 	}
-	o.Logger.Info("The gateway runs", "version", o.Version, "incarnation", p.hello.Incarnation)
-	p.state = newState(p.hello.Incarnation, o.Logger)
-	p.state.endpoint = newEndpoint(p.approvals, o.Metadata, p.state.touch, o.Logger)
+	o.Logger.Info("The gateway runs", "version", o.Version, "incarnation", p.hello.Incarnation, "standby", o.Standby)
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)
 	var s wire.Stop
+	told := true
 	select {
 	case <-ctx.Done():
 		o.Logger.Info("The gateway is to end", "cause", context.Cause(ctx))
 	case s = <-p.stop:
+	case <-p.left:
+		told = false
 	}
-	p.end(s)
+	p.handing.Lock() // no succession is half way
+	p.closing = true
+	p.handing.Unlock()
+	if p.role == leaving {
+		p.outlive(ctx, told)
+	} else {
+		p.end(s)
+	}
 	return nil
 }
 
@@ -70,7 +81,7 @@ func Run(ctx context.Context, o Options) error {
 func (p *process) end(s wire.Stop) {
 	p.o.Logger.Info("The gateway stops", "handover", s.Handover)
 	finish := p.state.close(s.Handover)
-	p.release()
+	p.release(s.Handover)
 	if s.Handover {
 		close(p.released)
 	} else {
@@ -79,6 +90,9 @@ func (p *process) end(s wire.Stop) {
 	finish()
 	p.closeConns()
 	p.serving.Wait()
+	if s.Handover {
+		_ = os.Remove(wire.Leaving.IdentityPath(p.o.RunDir))
+	}
 }
 
 var errAbandoned = errors.New("who started this gateway is gone, and nobody has attached to it")
@@ -101,7 +115,7 @@ func (p *process) watchStarter(abandon context.CancelCauseFunc) (stop func(), er
 	line := os.NewFile(uintptr(fd), "lifeline")
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		if _, err := io.Copy(io.Discard, line); err == nil && !p.attached() {
+		if _, err := io.Copy(io.Discard, line); err == nil && p.unknown() {
 			abandon(errAbandoned)
 		}
 	})
@@ -111,11 +125,28 @@ func (p *process) watchStarter(abandon context.CancelCauseFunc) (stop func(), er
 	}, nil
 }
 
-func (p *process) attached() bool {
+// unknown says that nobody knows of this gateway but who started it. One that
+// stands by will succeed nobody any more.
+func (p *process) unknown() bool {
+	p.handing.Lock()
+	defer p.handing.Unlock()
+	if p.role == standby {
+		p.closing = true
+		return true
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.epoch > 0
+	return p.role == serves && p.epoch == 0
 }
+
+// role is what this process is to the data folder.
+type role int
+
+const (
+	standby role = iota
+	serves
+	leaving
+)
 
 // process is the gateway's end of the private socket.
 type process struct {
@@ -125,50 +156,80 @@ type process struct {
 	stop    chan wire.Stop
 	serving sync.WaitGroup
 
-	lock      *os.File
-	approvals *approvals // read once the lock is held: an elder gateway writes no more
-	listener  *net.UnixListener
-	released  chan struct{} // closed: a successor can start
-	ended     chan struct{} // closed: nothing new is answered
+	listener *net.UnixListener
+	released chan struct{} // closed: a successor can start
+	ended    chan struct{} // closed: nothing new is answered
+	left     chan struct{} // closed: a successor serves
+
+	handing sync.Mutex // held while one gateway succeeds another; before mu
+	closing bool       // it ends, and takes no part in any succession
+	role    role
+	lock    *os.File   // of the one that serves
+	heir    *wire.Conn // of the one that leaves: to the successor
+	elder   *wire.Conn // of the one that serves: from its predecessor, until that has ended
 
 	mu    sync.Mutex
 	epoch int64
 	conns map[*wire.Conn]struct{}
 }
 
-func (p *process) open(ctx context.Context) error {
-	p.released, p.ended, p.conns = make(chan struct{}), make(chan struct{}), map[*wire.Conn]struct{}{}
-	id, err := wire.Self()
-	if err != nil {
+func newProcess(o Options) *process {
+	p := &process{
+		o: o, stop: make(chan wire.Stop, 1), conns: map[*wire.Conn]struct{}{},
+		released: make(chan struct{}), ended: make(chan struct{}), left: make(chan struct{}),
+	}
+	p.hello = wire.Hello{Protocol: wire.Protocol, Version: o.Version, Incarnation: rand.Text(), Program: wire.OwnProgram()}
+	p.state = newState(p.hello.Incarnation, o.Logger)
+	return p
+}
+
+func (p *process) open(ctx context.Context) (err error) {
+	if p.hello.Identity, err = wire.Self(); err != nil {
 		return err
 	}
-	p.hello = wire.Hello{Protocol: wire.Protocol, Version: p.o.Version, Incarnation: rand.Text(), Identity: id}
+	if p.o.Standby {
+		p.state.stage = standing
+		return p.listen(wire.Standby)
+	}
 	if p.lock, err = takeLock(ctx, wire.LockPath(p.o.RunDir)); err != nil {
 		return err
 	}
-	if p.approvals, err = openApprovals(wire.ApprovalsPath(p.o.RunDir), p.o.Logger); err == nil {
-		err = p.listen()
+	if err = p.serve(); err != nil {
+		p.lock.Close()
 	}
+	return err
+}
+
+// serve makes this gateway the one that is found. It has the lock.
+func (p *process) serve() error {
+	// An elder gateway writes no approvals any more.
+	a, err := openApprovals(wire.ApprovalsPath(p.o.RunDir), p.o.Logger)
 	if err != nil {
-		p.lock.Close()
 		return err
 	}
-	if err := wire.Record(p.o.RunDir, id); err != nil {
+	p.state.approve(newEndpoint(a, p.o.Metadata, p.state.touch, p.o.Logger))
+	if err := p.listen(wire.Serving); err != nil {
+		return err
+	}
+	if err := wire.Serving.Record(p.o.RunDir, p.hello.Identity); err != nil {
 		p.listener.Close()
-		p.lock.Close()
 		return err
 	}
+	p.handing.Lock()
+	defer p.handing.Unlock()
+	p.role = serves
 	return nil
 }
 
-func (p *process) listen() (err error) {
-	path := wire.SocketPath(p.o.RunDir)
+func (p *process) listen(r wire.Role) (err error) {
+	path := r.SocketPath(p.o.RunDir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove the previous gateway's socket: %w", err)
 	}
 	if p.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
 		return fmt.Errorf("open the gateway's socket: %w", err)
 	}
+	p.listener.SetUnlinkOnClose(false) // it may have another name by then, and another gateway this one
 	if err := os.Chmod(path, 0o600); err != nil {
 		p.listener.Close()
 		return fmt.Errorf("protect the gateway's socket: %w", err)
@@ -202,11 +263,19 @@ func takeLock(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// release gives way to a successor: no call is taken any more, and the lock is free.
-func (p *process) release() {
+// release gives way to a successor: no call is taken any more, and the lock is
+// free. Who lives on after that is still to be found, as the one that leaves.
+func (p *process) release(livesOn bool) {
 	close(p.ended)
 	_ = p.listener.Close()
-	_ = os.Remove(wire.IdentityPath(p.o.RunDir))
+	if p.role == standby {
+		return // by now its socket may be another's
+	}
+	_ = os.Remove(wire.Serving.SocketPath(p.o.RunDir))
+	if livesOn {
+		_ = wire.Leaving.Record(p.o.RunDir, p.hello.Identity)
+	}
+	_ = os.Remove(wire.Serving.IdentityPath(p.o.RunDir))
 	_ = p.lock.Close()
 }
 

@@ -39,6 +39,7 @@ type instance struct {
 	backend *upstream.Backend
 	watch   *probe.Watch // of the set's health check; nil: none
 	trial   *trial       // of its validation; nil: none was made
+	elder   *wire.Drain  // of the predecessor; nil: none, or it counts itself
 
 	mu     sync.Mutex
 	result probe.Result
@@ -107,6 +108,9 @@ func (t *set) updateInstance(w wire.Instance, recheck bool) {
 		t.startWatch(i)
 	}
 	i := t.instances[w.Name]
+	if w.Admission == resource.AdmissionInService {
+		i.elder = nil
+	}
 	i.backend.Retire(w.Admission != resource.AdmissionInService)
 	t.validate(i)
 }
@@ -115,8 +119,9 @@ func (t *set) startWatch(i *instance) {
 	if t.Check == nil || t.fixed() || i.Address == "" {
 		return
 	}
-	i.result = probe.Result{}
-	i.watch = t.state.probers.Watch(target(i.Instance, *t.Check), func(r probe.Result) {
+	known := t.state.elderProbe(i.Instance)
+	i.result = known
+	i.watch = t.state.probers.Resume(target(i.Instance, *t.Check), known, func(r probe.Result) {
 		i.mu.Lock()
 		i.result = r
 		i.mu.Unlock()
@@ -222,26 +227,9 @@ func (t *set) drainOf(i *instance) (d *wire.Drain) {
 		if m == nil {
 			continue
 		}
-		s := b.pool.State(m.member)
-		if !s.Draining {
-			continue
-		}
-		if d == nil {
-			d = &wire.Drain{Ended: resource.DrainIdle}
-		}
-		d.InFlightAtStart += s.InFlightAtStart
-		d.InFlight += s.InFlight
-		d.Ended = worse(d.Ended, s.Ended)
-	}
-	return d
-}
-
-// worse of two drains' ends: one that lasts, then Dead, then Timeout, then Idle.
-func worse(a, b resource.DrainEnd) resource.DrainEnd {
-	for _, end := range []resource.DrainEnd{"", resource.DrainDead, resource.DrainTimeout} {
-		if a == end || b == end {
-			return end
+		if s := b.pool.State(m.member); s.Draining {
+			d = d.And(&wire.Drain{InFlightAtStart: s.InFlightAtStart, InFlight: s.InFlight, Ended: s.Ended})
 		}
 	}
-	return resource.DrainIdle
+	return d.And(i.elder)
 }

@@ -18,27 +18,33 @@ var errStopping = errors.New("the gateway is stopping")
 
 // state is what the gateway does: the last snapshot, made true.
 type state struct {
-	incarnation string
-	logger      *slog.Logger
-	probers     *probe.Probers
-	guard       guard
-	news        news
-	endpoint    *endpoint      // nil: no metadata is served
-	finishing   sync.WaitGroup // fronts that were closed
-	background  sync.WaitGroup // recoveries
+	process    string // names this one
+	logger     *slog.Logger
+	probers    *probe.Probers
+	guard      guard
+	news       news
+	finishing  sync.WaitGroup // fronts that were closed
+	background sync.WaitGroup // recoveries
 
-	mu        sync.Mutex
-	stopping  bool
-	floor     int64 // the oldest generation that this epoch may apply
-	applied   wire.Snapshot
-	sockets   map[string]*socket
-	sets      map[string]*set
-	balancers map[string]*balancer
+	mu       sync.Mutex
+	stopping bool
+	stage    stage
+	endpoint *endpoint // nil: no metadata is served
+	// incarnation names the counters' beginning, inherited the process whose were added.
+	incarnation, inherited string
+	rehearsed              wire.Snapshot                 // while it stands by
+	elder                  map[string]wire.InstanceFacts // what the predecessor knew, while it is succeeded
+	floor                  int64                         // the oldest generation that this epoch may apply
+	applied                wire.Snapshot
+	sockets                map[string]*socket
+	sets                   map[string]*set
+	balancers              map[string]*balancer
 }
 
-func newState(incarnation string, logger *slog.Logger) *state {
+func newState(process string, logger *slog.Logger) *state {
 	s := &state{
-		incarnation: incarnation,
+		process:     process,
+		incarnation: process,
 		logger:      logger,
 		sockets:     map[string]*socket{},
 		sets:        map[string]*set{},
@@ -74,12 +80,19 @@ func (s *state) attached() (wire.Snapshot, []wire.Socket, []*os.File) {
 func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := a.Snapshot
 	if err := s.acceptable(a, files); err != nil {
 		closeFiles(files)
 		return wire.Applied{}, err
 	}
 	s.takeSockets(a.New, files)
+	if s.stage == standing {
+		return s.rehearse(a.Snapshot), nil
+	}
+	return s.enact(a.Snapshot), nil
+}
+
+// enact makes a snapshot true, of which all sockets are there.
+func (s *state) enact(w wire.Snapshot) wire.Applied {
 	s.guard.set(w.Sockets)
 	errs := map[string]string{}
 	plans := s.plan(&w, errs)
@@ -91,12 +104,12 @@ func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 	s.dropSockets(w.Sockets)
 	s.applied, s.floor = w, w.Generation
 	s.touch()
-	return wire.Applied{Generation: w.Generation, Errors: errs}, nil
+	return wire.Applied{Generation: w.Generation, Errors: errs}
 }
 
 func (s *state) acceptable(a wire.Apply, files []*os.File) error {
 	switch {
-	case s.stopping:
+	case s.stopping, s.stage == paused:
 		return errStopping
 	case a.Snapshot.Generation < s.floor:
 		return fmt.Errorf("generation %d after %d: %w", a.Snapshot.Generation, s.floor, wire.ErrOutdated)
@@ -142,6 +155,9 @@ func (s *state) plan(w *wire.Snapshot, errs map[string]string) []*plan {
 	var plans []*plan
 	var kept []wire.Balancer
 	for _, b := range w.Balancers {
+		if s.stage == departing && !s.finishes(b) {
+			continue
+		}
 		p, err := s.planBalancer(b)
 		if err != nil {
 			errs[b.Name] = err.Error()
@@ -201,7 +217,7 @@ func (s *state) updateBalancers(plans []*plan) {
 		s.balancers[p.Name].apply(p) // bind has made it
 	}
 	for name, b := range s.balancers {
-		if !wanted[name] {
+		if !wanted[name] && s.stage != departing { // else they have all their time as it is
 			b.remove(b.drainTimeout())
 			delete(s.balancers, name)
 		}
@@ -226,11 +242,14 @@ func (s *state) close(linger bool) (finish func()) {
 		delete(s.balancers, name)
 	}
 	s.dropSockets(nil)
-	return func() {
-		s.closeSets()
-		s.background.Wait()
-		s.probers.Close()
-	}
+	return s.finish
+}
+
+// finish waits for what is in flight and ends all the rest.
+func (s *state) finish() {
+	s.closeSets()
+	s.background.Wait()
+	s.probers.Close()
 }
 
 // closeSets ends the sets once the fronts have finished: closing a pool's members cuts what they do.

@@ -168,7 +168,7 @@ func TestWorseDrain(t *testing.T) {
 	for _, c := range []struct{ a, b, want resource.DrainEnd }{
 		{idle, idle, idle}, {idle, timeout, timeout}, {timeout, dead, dead}, {dead, lasts, lasts}, {lasts, idle, lasts},
 	} {
-		if got := worse(c.a, c.b); got != c.want {
+		if got := (&wire.Drain{Ended: c.a}).And(&wire.Drain{Ended: c.b}).Ended; got != c.want {
 			t.Errorf("%q and %q: %q", c.a, c.b, got)
 		}
 	}

@@ -52,7 +52,9 @@ func startEverything(t *testing.T, c crowd) *traffic {
 // startKinds starts what is there beside keep-alive connections and WebSockets.
 func (tr *traffic) startKinds(c crowd, front, bulk, calls string) {
 	tr.t.Helper()
-	tr.startSlow(front, c.slow)
+	if c.slow > 0 {
+		tr.startSlow(front, c.slow)
+	}
 	for i := range c.events {
 		tr.start(&visitor{name: fmt.Sprint("events ", i), converse: events(front)})
 	}

@@ -23,6 +23,7 @@ func TestEverythingThroughReplacements(t *testing.T) {
 	random := seeded(t)
 	tr := startEverything(t, everybody())
 	replacements := size(3, 10)
+	tr.programs = []string{anotherBuild(t), drover}
 	for range replacements {
 		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
 		tr.replaceGateway()
@@ -39,6 +40,7 @@ func TestEverythingThroughBoth(t *testing.T) {
 	random := seeded(t)
 	tr := startEverything(t, everybody())
 	flips, replacements := size(5, 20), size(3, 10)
+	tr.programs = []string{anotherBuild(t), drover}
 	for i := range flips {
 		at := time.Now().Add(time.Duration(random.IntN(5000)) * time.Millisecond)
 		tr.flip(i+1, 3, func() {

@@ -24,7 +24,8 @@ type traffic struct {
 	before   footprint            // of the gateway
 	address  string
 	outages  []outage
-	replaced []span // when a gateway was replaced by another one
+	replaced []span   // when a gateway was replaced by another one
+	programs []string // of which it is
 	ctx      context.Context
 	stop     context.CancelFunc
 	done     sync.WaitGroup

@@ -59,6 +59,7 @@ type answers struct {
 	pushed    int64 // the generation that was sent last
 	applied   int64 // the revision that is true: pushed, or later without a difference
 	facts     wire.Facts
+	elder     *elder // nil: no gateway leaves, and none that did is still to be added
 	instances map[string]wire.InstanceFacts
 	lastUp    map[string][]string
 	previews  map[string]Preview // by set
@@ -88,10 +89,19 @@ func (a *answers) Drain(instance string) (DrainState, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f, ok := a.instances[instance]
-	if !ok || f.Drain == nil || !a.connected || a.facts.Generation < a.pushed {
+	if !ok || !a.current() {
 		return DrainState{}, false
 	}
-	return DrainState{InFlightAtStart: f.Drain.InFlightAtStart, InFlight: f.Drain.InFlight, Ended: f.Drain.Ended}, true
+	d := f.Drain.And(a.elder.drain(instance))
+	if d == nil {
+		return DrainState{}, false
+	}
+	return DrainState{InFlightAtStart: d.InFlightAtStart, InFlight: d.InFlight, Ended: d.Ended}, true
+}
+
+// current says that all gateways answer, and have told what came of all that they were sent.
+func (a *answers) current() bool {
+	return a.connected && a.facts.Generation >= a.pushed && a.elder.current(a.pushed)
 }
 
 // Approved says when an instance approved a scheduled event; false: it has not, or
@@ -111,10 +121,21 @@ func (a *answers) Figures(set string) (Figures, bool) {
 		return Figures{}, false
 	}
 	f := Figures{
-		Incarnation: a.facts.Incarnation, At: a.facts.At, Current: a.facts.Generation >= a.pushed,
+		Incarnation: a.facts.Incarnation, At: a.facts.At, Current: a.current(),
 		ByVersion: map[string]resource.Counters{}, ByColour: map[resource.Colour]map[string]resource.Counters{},
 	}
-	for _, v := range a.facts.Figures {
+	f.add(set, a.facts.Figures)
+	if a.elder.counts(a.facts) {
+		f.add(set, a.elder.facts.Figures)
+		if a.elder.facts.At.Before(f.At) && !a.elder.gone {
+			f.At = a.elder.facts.At
+		}
+	}
+	return f, true
+}
+
+func (f *Figures) add(set string, list []wire.Figure) {
+	for _, v := range list {
 		if v.Set != set {
 			continue
 		}
@@ -122,9 +143,8 @@ func (a *answers) Figures(set string) (Figures, bool) {
 		if f.ByColour[v.Colour] == nil {
 			f.ByColour[v.Colour] = map[string]resource.Counters{}
 		}
-		f.ByColour[v.Colour][v.Version] = v.Counters
+		f.ByColour[v.Colour][v.Version] = f.ByColour[v.Colour][v.Version].Plus(v.Counters)
 	}
-	return f, true
 }
 
 // Validation is the outcome of an instance's validation; false: none is known. As
@@ -201,7 +221,7 @@ func (a *answers) disconnect() {
 			a.lastUp[b.Name] = b.Up
 		}
 	}
-	a.facts = wire.Facts{}
+	a.facts, a.elder = wire.Facts{}, nil
 	for name, f := range a.instances {
 		f.Drain = nil
 		a.instances[name] = f
@@ -215,6 +235,9 @@ func (a *answers) update(f wire.Facts) {
 	a.mu.Lock()
 	old := a.instances
 	a.facts, a.instances = f, make(map[string]wire.InstanceFacts, len(f.Instances))
+	if a.elder != nil && a.elder.gone && !a.elder.counts(f) {
+		a.elder = nil
+	}
 	var probed []string
 	for _, i := range f.Instances {
 		a.instances[i.Name] = i

@@ -252,14 +252,14 @@ func (s *site) elderGateway(held wire.Socket, l *net.TCPListener) (stopped <-cha
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := wire.Record(run, id); err != nil {
+	if err := wire.Serving.Record(run, id); err != nil {
 		s.t.Fatal(err)
 	}
 	file, err := l.File()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: wire.SocketPath(run), Net: "unix"})
+	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: wire.Serving.SocketPath(run), Net: "unix"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

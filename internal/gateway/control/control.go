@@ -29,9 +29,10 @@ type Options struct {
 	// DataDir is Drover's data folder; the private socket is in its run/, which exists.
 	DataDir string
 	// Command is the program, by its absolute path, and the arguments that become
-	// the gateway: it must call gateway.Run with the same run folder.
+	// the gateway: it must call gateway.Run with the same run folder. With "standby"
+	// behind them it becomes one that stands by.
 	Command []string
-	// Version is this program's; that a gateway has another one is only logged.
+	// Version is this program's, for the log.
 	Version string
 	// Secret is the SHA-256 of what opens the metadata endpoint to an instance; nil:
 	// none is opened.
@@ -47,6 +48,8 @@ type Control struct {
 	view   *view
 	book   *book
 	gone   map[int]bool // children not yet reaped, by number; supervise's own
+	// replace asks for another gateway process; it holds one signal.
+	replace chan struct{}
 	// stopping: the gateway is being ended on purpose, and not started again.
 	stopping atomic.Bool
 
@@ -69,6 +72,7 @@ func New(o Options) *Control {
 		view:    newView(),
 		book:    newBook(),
 		gone:    map[int]bool{},
+		replace: make(chan struct{}, 1),
 	}
 }
 
@@ -122,7 +126,7 @@ func (c *Control) lookOnce(ctx context.Context) error {
 	if c.looked {
 		return nil
 	}
-	l, err := c.adopt(ctx)
+	l, err := c.adopt(ctx, wire.Serving)
 	if err != nil {
 		return err
 	}

@@ -180,7 +180,7 @@ func TestAGatewayThatIsToldToEndIsReplacedWithoutALoss(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		s.until("another one runs", func() bool { id, ok := wire.Recorded(filepath.Join(s.dir, "run")); return ok && id.PID != pid })
+		s.until("another one runs", func() bool { id, ok := wire.Serving.Recorded(filepath.Join(s.dir, "run")); return ok && id.PID != pid })
 		answered := l.answered.Load()
 		s.until("traffic flows again", func() bool { return l.answered.Load() > answered+100 })
 	}
@@ -203,7 +203,7 @@ func TestAGatewayThatHangsIsKilledAndReplaced(t *testing.T) {
 	s.startControl()
 	deadline := time.Now().Add(time.Minute)
 	for {
-		if id, ok := wire.Recorded(filepath.Join(s.dir, "run")); ok && id.PID != pid && id.Alive() {
+		if id, ok := wire.Serving.Recorded(filepath.Join(s.dir, "run")); ok && id.PID != pid && id.Alive() {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -272,7 +272,7 @@ func TestOfTwoControlProcessesTheElderEnds(t *testing.T) {
 func TestStopEndsTheGatewayAndConfirms(t *testing.T) {
 	s := newSite(t)
 	address := s.serving("hello", "front", 1)
-	id, _ := wire.Recorded(filepath.Join(s.dir, "run"))
+	id, _ := wire.Serving.Recorded(filepath.Join(s.dir, "run"))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := s.Stop(ctx); err != nil {

@@ -18,17 +18,17 @@ import (
 const asGateway = "run-the-gateway-in"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == asGateway {
-		os.Exit(runGateway(os.Args[2]))
+	if len(os.Args) > 2 && os.Args[1] == asGateway {
+		os.Exit(runGateway(os.Args[2], len(os.Args) > 3 && os.Args[3] == "standby"))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-func runGateway(dir string) int {
+func runGateway(dir string, standby bool) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if err := gateway.Run(ctx, gateway.Options{RunDir: dir, Version: "test", Lifeline: os.Stdin, Logger: logger}); err != nil {
+	if err := gateway.Run(ctx, gateway.Options{RunDir: dir, Version: "test", Standby: standby, Lifeline: os.Stdin, Logger: logger}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

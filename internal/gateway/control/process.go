@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,13 +30,13 @@ const (
 // errNone says that no gateway runs.
 var errNone = errors.New("no gateway runs")
 
-// adopt attaches to the gateway that runs; nil, nil: none does (any more).
-func (c *Control) adopt(ctx context.Context) (*link, error) {
+// adopt attaches to the gateway in a role; nil, nil: there is none (any more).
+func (c *Control) adopt(ctx context.Context, r wire.Role) (*link, error) {
 	for chance := 1; ; chance++ {
-		conn, hello, err := find(ctx, c.runDir)
+		conn, hello, err := find(ctx, c.runDir, r)
 		switch {
 		case err == nil:
-			return c.attach(ctx, conn, hello)
+			return c.attach(ctx, conn, hello, r)
 		case errors.Is(err, errNone):
 			return nil, nil
 		case ctx.Err() != nil:
@@ -44,7 +45,7 @@ func (c *Control) adopt(ctx context.Context) (*link, error) {
 			c.o.Logger.Warn("The gateway does not answer", "error", err)
 			continue
 		}
-		id, ok := wire.Recorded(c.runDir)
+		id, ok := r.Recorded(c.runDir)
 		if !ok {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func (c *Control) adopt(ctx context.Context) (*link, error) {
 
 // attach begins an epoch with a gateway that was found. One that speaks another
 // protocol is asked to make room: its sockets are ours then, and nil is returned.
-func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello) (*link, error) {
+func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello, r wire.Role) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var a wire.Attached
@@ -68,31 +69,33 @@ func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello)
 		conn.Close()
 		return nil, err
 	}
+	if hello.Protocol != wire.Protocol && r == wire.Leaving {
+		defer conn.Close()
+		return mute(hello.Identity), nil
+	}
 	if hello.Protocol != wire.Protocol {
 		defer conn.Close()
 		c.o.Logger.Info("Replacing a gateway of another version", "version", hello.Version, "pid", hello.Identity.PID)
 		_, err := conn.Call(ctx, wire.OpStop, wire.Stop{Epoch: a.Epoch, Handover: true}, &struct{}{})
 		return nil, err
 	}
-	if hello.Version != c.o.Version {
-		c.o.Logger.Info("The gateway that runs is of another version", "version", hello.Version)
-	}
-	polls, err := wire.Dial(ctx, wire.SocketPath(c.runDir))
+	polls, err := wire.Dial(ctx, r.SocketPath(c.runDir))
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return &link{calls: conn, polls: polls, hello: hello, epoch: a.Epoch, known: a.Sockets, applied: a.Applied}, nil
+	l := &link{calls: conn, polls: polls, hello: hello, epoch: a.Epoch, known: a.Sockets, applied: a.Applied, gone: make(chan struct{})}
+	return l, nil
 }
 
-// find connects to the gateway that runs, and makes sure that it is one.
-func find(ctx context.Context, runDir string) (*wire.Conn, wire.Hello, error) {
+// find connects to the gateway in a role, and makes sure that it is one.
+func find(ctx context.Context, runDir string, r wire.Role) (*wire.Conn, wire.Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	var h wire.Hello
-	conn, err := wire.Dial(ctx, wire.SocketPath(runDir))
+	conn, err := wire.Dial(ctx, r.SocketPath(runDir))
 	if err != nil {
-		return nil, h, noSocket(ctx, runDir, err)
+		return nil, h, noSocket(ctx, runDir, r, err)
 	}
 	if _, err := conn.Call(ctx, wire.OpHello, struct{}{}, &h); err != nil {
 		conn.Close()
@@ -106,16 +109,16 @@ func find(ctx context.Context, runDir string) (*wire.Conn, wire.Hello, error) {
 }
 
 // noSocket tells "there is none" from "it lives, but cannot be reached".
-func noSocket(ctx context.Context, runDir string, err error) error {
+func noSocket(ctx context.Context, runDir string, r wire.Role, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
 		return err
 	}
-	id, ok := wire.Recorded(runDir)
+	id, ok := r.Recorded(runDir)
 	if !ok || !id.Alive() {
 		return errNone
 	}
 	listens := func() bool {
-		conn, err := wire.Dial(ctx, wire.SocketPath(runDir))
+		conn, err := wire.Dial(ctx, r.SocketPath(runDir))
 		if err != nil {
 			return false
 		}
@@ -157,7 +160,7 @@ func (c *Control) start(ctx context.Context) (l *link, own bool, err error) {
 		return nil, false, fmt.Errorf("start the gateway: %w", err)
 	}
 	defer letGo()
-	l, err = c.reach(ctx, pid, log.Name())
+	l, err = c.reach(ctx, wire.Serving, pid, log.Name())
 	if l != nil && l.hello.Identity.PID == pid {
 		c.o.Logger.Info("Started the gateway", "pid", pid)
 		return l, true, nil
@@ -171,13 +174,13 @@ func (c *Control) start(ctx context.Context) (l *link, own bool, err error) {
 
 // spawn starts the process. It ends by itself when this one ends, or lets go, before
 // anybody has attached to it: a gateway that nobody knows would never be ended.
-func (c *Control) spawn(log *os.File) (pid int, letGo func(), err error) {
+func (c *Control) spawn(log *os.File, args ...string) (pid int, letGo func(), err error) {
 	lifeline, hold, err := os.Pipe()
 	if err != nil {
 		return 0, nil, err
 	}
 	defer lifeline.Close()
-	cmd := exec.Command(c.o.Command[0], c.o.Command[1:]...)
+	cmd := exec.Command(c.o.Command[0], append(slices.Clone(c.o.Command[1:]), args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = lifeline, log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -191,17 +194,17 @@ func (c *Control) spawn(log *os.File) (pid int, letGo func(), err error) {
 	return pid, func() { hold.Close() }, nil
 }
 
-// reach attaches to the gateway that answers, until the process pid has ended.
-func (c *Control) reach(ctx context.Context, pid int, log string) (l *link, err error) {
+// reach attaches to the gateway that answers in a role, until the process pid has ended.
+func (c *Control) reach(ctx context.Context, r wire.Role, pid int, log string) (l *link, err error) {
 	var last error // why the last attempt failed
 	err = c.await(ctx, func() bool {
 		if c.reap(); !c.gone[pid] {
 			last = fmt.Errorf("it ended at once: see %s", log)
 			return true
 		}
-		conn, hello, err := find(ctx, c.runDir)
+		conn, hello, err := find(ctx, c.runDir, r)
 		if err == nil {
-			l, err = c.attach(ctx, conn, hello)
+			l, err = c.attach(ctx, conn, hello, r)
 		}
 		last = err
 		return l != nil
@@ -228,7 +231,7 @@ const maxSocketPath = 103
 
 // usable makes sure that a private socket can be in the run folder.
 func usable(runDir string) error {
-	if path := wire.SocketPath(runDir); len(path) > maxSocketPath {
+	if path := wire.Serving.SocketPath(runDir); len(path) > maxSocketPath {
 		return fmt.Errorf("the path %s is longer than the %d characters that a socket's may have: use a data folder with a shorter one", path, maxSocketPath)
 	}
 	if err := os.MkdirAll(runDir, 0o700); err != nil {
@@ -294,66 +297,4 @@ func (c *Control) openLog() (*os.File, error) {
 		return nil, fmt.Errorf("open the gateway's log: %w", err)
 	}
 	return f, nil
-}
-
-// StopGateway ends the gateway of a data folder, also when no control process
-// runs, and returns when it is gone. When ctx ends first, the gateway is killed.
-// One that was just being started by a control process that is gone ends by itself.
-func StopGateway(ctx context.Context, dataDir string) error {
-	runDir := filepath.Join(dataDir, "run")
-	conn, hello, err := find(ctx, runDir)
-	id := hello.Identity
-	switch {
-	case errors.Is(err, errNone):
-		return nil
-	case err == nil:
-		err = errors.Join(askStop(ctx, conn), awaitEnd(ctx, id))
-	default:
-		var known bool
-		if id, known = wire.Recorded(runDir); !known {
-			return err
-		}
-	}
-	if !id.Alive() {
-		return nil
-	}
-	return errors.Join(fmt.Errorf("the gateway did not end in time and was killed: %w", err), kill(id))
-}
-
-// kill ends a gateway that does not listen to anybody, and waits until it is gone.
-func kill(id wire.Identity) error {
-	if err := id.Kill(); err != nil {
-		return fmt.Errorf("kill the gateway: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	return awaitEnd(ctx, id)
-}
-
-// askStop asks; the answer may be lost, as the gateway closes the connection.
-func askStop(ctx context.Context, conn *wire.Conn) error {
-	defer conn.Close()
-	var a wire.Attached
-	files, err := conn.Call(ctx, wire.OpAttach, struct{}{}, &a)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		f.Close()
-	}
-	_, err = conn.Call(ctx, wire.OpStop, wire.Stop{Epoch: a.Epoch}, &struct{}{})
-	return err
-}
-
-func awaitEnd(ctx context.Context, id wire.Identity) error {
-	t := time.NewTicker(pollStep)
-	defer t.Stop()
-	for id.Alive() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
-		}
-	}
-	return nil
 }

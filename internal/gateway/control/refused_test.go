@@ -73,7 +73,7 @@ func testPusher(t *testing.T, g *standIn) *pusher {
 	}
 	c.view.seen = true
 	p := newPusher(c)
-	p.begin(&link{calls: attached(t, g)}, false)
+	p.begin(&link{calls: attached(t, g)}, nil, false)
 	return p
 }
 

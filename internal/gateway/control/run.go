@@ -37,11 +37,14 @@ type link struct {
 	known []wire.Socket // what the gateway holds
 	// applied is the gateway's snapshot when it was attached.
 	applied wire.Snapshot
+	gone    chan struct{} // closed: the process has ended; of one that leaves
 }
 
 func (l *link) close() {
-	l.calls.Close()
-	l.polls.Close()
+	if !l.mute() {
+		l.calls.Close()
+		l.polls.Close()
+	}
 }
 
 // supervise keeps a gateway attached.
@@ -58,6 +61,9 @@ func (c *Control) supervise(ctx context.Context) error {
 			return errStopped
 		case errors.Is(err, wire.ErrSuperseded):
 			return err
+		case errors.Is(err, errReplaced):
+			wait = 0
+			continue // all that was answered is still so
 		}
 		c.disconnect()
 		c.reap()
@@ -79,10 +85,24 @@ func (c *Control) once(ctx context.Context, p *pusher) error {
 		return err
 	}
 	defer l.close()
-	p.begin(l, fresh)
+	e, err := c.elder(ctx, l)
+	if err != nil {
+		return err
+	}
+	if e != nil {
+		defer e.close()
+	}
+	p.begin(l, e, fresh)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.poll(ctx, l) })
+	if e != nil {
+		if err := c.meet(ctx, e); err != nil {
+			return err
+		}
+		g.Go(func() error { return c.outlast(ctx, e) })
+	}
+	g.Go(func() error { return c.poll(ctx, l, c.update) })
 	g.Go(func() error { return p.run(ctx) })
+	g.Go(func() error { return c.prepare(ctx, l, e, p.heirs) })
 	return g.Wait()
 }
 
@@ -93,14 +113,14 @@ func (c *Control) connect(ctx context.Context) (l *link, fresh bool, err error) 
 	if l != nil {
 		return l, false, nil
 	}
-	if l, err = c.adopt(ctx); l != nil || err != nil {
+	if l, err = c.adopt(ctx, wire.Serving); l != nil || err != nil {
 		return l, false, err
 	}
 	return c.start(ctx)
 }
 
 // poll takes facts in until the connection ends.
-func (c *Control) poll(ctx context.Context, l *link) error {
+func (c *Control) poll(ctx context.Context, l *link, take func(wire.Facts)) error {
 	var after uint64
 	trimmed := time.Now()
 	for {
@@ -110,16 +130,21 @@ func (c *Control) poll(ctx context.Context, l *link) error {
 				c.o.Logger.Warn("The gateway's log grows", "error", err)
 			}
 		}
-		call, cancel := context.WithTimeout(ctx, pollWait+callTimeout)
-		var f wire.Facts
-		_, err := l.polls.Call(call, wire.OpPoll, wire.Poll{Epoch: l.epoch, After: after, Wait: pollWait}, &f)
-		cancel()
+		f, err := l.ask(ctx, after)
 		if err != nil {
 			return err
 		}
 		after = f.Sequence
-		c.update(f)
+		take(f)
 	}
+}
+
+// ask returns facts that are later than after.
+func (l *link) ask(ctx context.Context, after uint64) (f wire.Facts, err error) {
+	call, cancel := context.WithTimeout(ctx, pollWait+callTimeout)
+	defer cancel()
+	_, err = l.polls.Call(call, wire.OpPoll, wire.Poll{Epoch: l.epoch, After: after, Wait: pollWait}, &f)
+	return f, err
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -138,9 +163,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 type pusher struct {
 	control *Control
 	link    *link
+	elder   *link                    // the gateway that leaves; nil: none does
+	heirs   chan *heir               // that stand by
 	hint    bool                     // the gateway is new: tell what was healthy
 	sent    []byte                   // content of the snapshot that is applied, whole
-	pushed  int64                    // its generation
+	last    wire.Snapshot            // the same; its generation is what others are confirmed by
 	good    map[string]wire.Balancer // as last applied without an error
 	refused map[string]refusal       // by the content that the gateway could not apply
 	warned  string                   // why a status could not be written, as it was logged
@@ -154,11 +181,11 @@ type refusal struct {
 }
 
 func newPusher(c *Control) *pusher {
-	return &pusher{control: c, good: map[string]wire.Balancer{}, refused: map[string]refusal{}}
+	return &pusher{control: c, heirs: make(chan *heir), good: map[string]wire.Balancer{}, refused: map[string]refusal{}}
 }
 
-func (p *pusher) begin(l *link, fresh bool) {
-	p.link, p.hint, p.sent, p.pushed = l, fresh, nil, 0
+func (p *pusher) begin(l, elder *link, fresh bool) {
+	p.link, p.elder, p.hint, p.sent = l, elder, fresh, nil
 	for _, b := range l.applied.Balancers {
 		if _, ok := p.good[b.Name]; !ok {
 			p.good[b.Name] = b
@@ -183,6 +210,13 @@ func (p *pusher) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-p.control.view.changed:
 			retry.Stop()
+		case h := <-p.heirs:
+			retry.Stop()
+			if err := p.succeed(ctx, h); err == nil {
+				return errReplaced
+			} else {
+				h.failed <- err
+			}
 		case <-retry.C:
 		}
 	}
@@ -242,7 +276,7 @@ func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string
 	content := contentOf(w)
 	c := p.control
 	if p.sent != nil && bytes.Equal(content, p.sent) {
-		c.confirm(p.pushed, w.Generation)
+		p.confirm(w.Generation)
 		return false, nil
 	}
 	a := wire.Apply{Epoch: p.link.epoch, Snapshot: w, New: missing(w.Sockets, p.link.known)}
@@ -260,12 +294,23 @@ func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string
 	if p.learn(w, done.Errors) {
 		return true, nil // what the gateway refused is replaced by what it had, or left out
 	}
-	p.sent, p.pushed = content, w.Generation
+	if err := p.tellElder(ctx, w); err != nil {
+		return false, err
+	}
+	p.sent, p.last = content, w
 	closed := c.book.keep(w.Sockets)
 	hinted := p.hint
 	p.hint = false
-	c.confirm(w.Generation, w.Generation)
+	p.confirm(w.Generation)
 	return closed && len(problems) > 0 || hinted, nil
+}
+
+// confirm notes that every gateway routes by what the documents say at revision.
+func (p *pusher) confirm(revision int64) {
+	if p.elder != nil && p.elder.mute() && !p.elder.ended() {
+		revision = 0 // nobody knows what it routes by
+	}
+	p.control.confirm(p.last.Generation, revision)
 }
 
 // learn notes what the gateway applied and what it refused, which is no good to

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ type site struct {
 	ended     chan error   // what Run returned
 	listener  net.Listener // of startControlWith
 	expectEnd bool         // Run may fail
+	program   string       // empty: this one
+	log       testLog
 }
 
 func newSite(t *testing.T) *site {
@@ -44,7 +47,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, store: st}
+	s := &site{t: t, dir: dir, store: st, log: testLog{t: t}}
 	s.startControl()
 	t.Cleanup(func() {
 		s.stopControl()
@@ -70,16 +73,18 @@ func (s *site) startControl() { s.startControlWith(nil) }
 // startControlWith first asks for a listener, as the API does.
 func (s *site) startControlWith(listen func(*control.Control) (net.Listener, error)) {
 	s.t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
+	var err error
+	if s.program == "" {
+		if s.program, err = os.Executable(); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	c := control.New(control.Options{
 		Store:   s.store,
 		DataDir: s.dir,
-		Command: []string{exe, asGateway, filepath.Join(s.dir, "run")},
+		Command: []string{s.program, asGateway, filepath.Join(s.dir, "run")},
 		Version: "test",
-		Logger:  slog.New(slog.NewTextHandler(testWriter{s.t}, nil)),
+		Logger:  slog.New(slog.NewTextHandler(&s.log, nil)),
 	})
 	if listen != nil {
 		if s.listener, err = listen(c); err != nil {
@@ -109,11 +114,25 @@ func (s *site) startControlWith(listen func(*control.Control) (net.Listener, err
 
 func (s *site) stopControl() { s.end() }
 
-type testWriter struct{ t *testing.T }
+// testLog is what control processes log.
+type testLog struct {
+	t *testing.T
 
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("control: %s", p)
-	return len(p), nil
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *testLog) Write(p []byte) (int, error) {
+	l.t.Logf("control: %s", p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (s *site) logged(message string) bool {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return strings.Contains(s.log.text.String(), message)
 }
 
 // update writes documents in one transaction and returns the revision.
@@ -148,7 +167,7 @@ func (s *site) gatewayPID() int {
 	var id wire.Identity
 	s.until("a gateway recorded itself", func() bool {
 		var ok bool
-		id, ok = wire.Recorded(filepath.Join(s.dir, "run"))
+		id, ok = wire.Serving.Recorded(filepath.Join(s.dir, "run"))
 		return ok && id.Alive()
 	})
 	return id.PID

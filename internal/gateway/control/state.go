@@ -18,7 +18,7 @@ type State struct {
 // State says whether the gateway answers, and which one it is.
 func (c *Control) State() State {
 	s := c.state()
-	if id, known := wire.Recorded(c.runDir); known {
+	if id, known := wire.Serving.Recorded(c.runDir); known {
 		s.PID = id.PID
 	}
 	return s
@@ -32,6 +32,10 @@ func (a *answers) state() State {
 
 // Runs says whether a gateway of the data folder is alive, with or without a control process.
 func Runs(dataDir string) bool {
-	id, known := wire.Recorded(filepath.Join(dataDir, "run"))
-	return known && id.Alive()
+	for _, r := range []wire.Role{wire.Serving, wire.Leaving} {
+		if id, known := r.Recorded(filepath.Join(dataDir, "run")); known && id.Alive() {
+			return true
+		}
+	}
+	return false
 }

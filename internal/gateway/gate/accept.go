@@ -5,24 +5,45 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 )
 
 // pauseAfter an error of accept: too many open files, say; some must end first.
 const pauseAfter = 50 * time.Millisecond
 
-// Accept takes connections until ctx ends or the listener is closed. take gets
-// each that is let in and calls left when it is over; turn gets the others. Both
-// must return at once.
-func (g *Gate) Accept(ctx context.Context, l *net.TCPListener, logger *slog.Logger, take func(c *net.TCPConn, left func()), turn func(*net.TCPConn)) {
+// Accepting is a gate at work on a listener.
+type Accepting struct {
+	listener *net.TCPListener
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// Start takes connections from l, which is closed by Stop. take gets each that is
+// let in and calls left when it is over; turn gets the others. Both must return at once.
+func (g *Gate) Start(l *net.TCPListener, logger *slog.Logger, take func(c *net.TCPConn, left func()), turn func(*net.TCPConn)) *Accepting {
+	ctx, stop := context.WithCancel(context.Background())
+	a := &Accepting{listener: l, stop: stop}
+	a.done.Go(func() { g.accept(ctx, l, logger, take, turn) })
+	return a
+}
+
+// Stop returns when nothing is taken any more and the listener is closed.
+func (a *Accepting) Stop() {
+	a.stop()
+	_ = a.listener.Close()
+	a.done.Wait()
+}
+
+func (g *Gate) accept(ctx context.Context, l *net.TCPListener, logger *slog.Logger, take func(c *net.TCPConn, left func()), turn func(*net.TCPConn)) {
 	for {
 		g.wait(ctx)
 		c, err := l.AcceptTCP()
 		switch {
 		case err == nil:
 			client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
-			if g.enter(client) {
-				take(c, func() { g.leave(client) })
+			if left := g.enter(client, false); left != nil {
+				take(c, left)
 			} else {
 				turn(c)
 			}

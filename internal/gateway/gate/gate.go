@@ -65,17 +65,21 @@ func (g *Gate) noRoom() <-chan struct{} {
 	return g.room
 }
 
-// enter counts a connection in, unless its client has too many.
-func (g *Gate) enter(client netip.Addr) bool {
+// Admit counts in a connection that was let in before, by another gate, and
+// returns what is to be called when it is over.
+func (g *Gate) Admit(client netip.Addr) (left func()) { return g.enter(client, true) }
+
+// enter counts a connection in, unless its client has too many: then it returns nil.
+func (g *Gate) enter(client netip.Addr, surely bool) (left func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.perClient > 0 && g.byClient[client] >= g.perClient {
+	if !surely && g.perClient > 0 && g.byClient[client] >= g.perClient {
 		g.refused++
-		return false
+		return nil
 	}
 	g.open++
 	g.byClient[client]++
-	return true
+	return func() { g.leave(client) }
 }
 
 func (g *Gate) leave(client netip.Addr) {

@@ -48,16 +48,20 @@ type Watch struct {
 
 // Watch calls tell after every probe of t, one at a time, and at once when
 // something is known already. tell must not call Watch or Stop.
-func (p *Probers) Watch(t Target, tell func(Result)) *Watch {
+func (p *Probers) Watch(t Target, tell func(Result)) *Watch { return p.Resume(t, Result{}, tell) }
+
+// Resume is Watch for a target of which another process knew something. Nobody who
+// was healthy there is judged by the quick attempts that a new one gets.
+func (p *Probers) Resume(t Target, known Result, tell func(Result)) *Watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.byID[t]
 	if b == nil {
-		b = &prober{probers: p, target: t, hurried: make(chan struct{}, 1), watches: map[*Watch]struct{}{}}
+		b = &prober{probers: p, target: t, result: known, hurried: make(chan struct{}, 1), watches: map[*Watch]struct{}{}}
 		p.byID[t] = b
 		ctx, cancel := context.WithCancel(p.ctx)
 		b.cancel = cancel
-		p.done.Go(func() { b.run(ctx) })
+		p.done.Go(func() { b.run(ctx, known) })
 	}
 	w := &Watch{prober: b, tell: tell}
 	b.mu.Lock()
@@ -118,12 +122,23 @@ type prober struct {
 	result  Result
 }
 
-func (b *prober) run(ctx context.Context) {
+func (b *prober) run(ctx context.Context, known Result) {
 	s := schedule{interval: b.target.Interval}
-	s.hurry()
-	timer := time.NewTimer(0)
+	wait := time.Duration(0)
+	if known.Successes > 0 {
+		wait = time.Until(known.At.Add(s.interval))
+	} else {
+		s.hurry()
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	<-timer.C
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	case <-b.hurried:
+		s.hurry()
+	}
 	for {
 		began := time.Now()
 		ok := b.once(ctx)

@@ -76,6 +76,9 @@ func (c *conn) serve() {
 		}
 	}()
 	for {
+		if c.handOver() {
+			return
+		}
 		if c.ready() {
 			if c.request() {
 				continue
@@ -150,8 +153,9 @@ func (c *conn) answer(w *work) (more bool) {
 func (c *conn) restOfHead(r *h1.Request, l *h1.Limits) (n int, err error) {
 	c.mu.Lock()
 	if c.phase == forRequest {
-		c.phase, c.since = forHead, c.front.now()
+		c.since = c.front.now()
 	}
+	c.phase = forHead
 	c.stay()
 	c.mu.Unlock()
 	for n == 0 && err == nil {

@@ -35,7 +35,6 @@ type Options struct {
 
 // Front serves one listening socket. It is made with Serve and ended with Close and Finish.
 type Front struct {
-	listener *net.TCPListener
 	counters *tally.Counters
 	logger   *slog.Logger
 	config   atomic.Pointer[Config]
@@ -43,15 +42,15 @@ type Front struct {
 	extra    repeats
 	epoch    time.Time
 	today    atomic.Pointer[dateLine]
-	retiring atomic.Bool     // connections end with their next answer
-	over     atomic.Bool     // nothing in flight has time left
+	retiring atomic.Bool // connections end with their next answer
+	over     atomic.Bool // nothing in flight has time left
+	heir     atomic.Pointer[heir]
+	leftAt   atomic.Int64    // when Leave was called; 0: it was not
 	lot      *socket.Lot     // of idle connections; nil: this system has none
 	living   context.Context // until all is closed
 	die      context.CancelFunc
 
-	accepting context.Context
-	stop      context.CancelFunc
-	accept    sync.WaitGroup
+	accepting *gate.Accepting
 	serving   sync.WaitGroup // connections, and the sweep over them
 
 	mu       sync.Mutex
@@ -61,15 +60,14 @@ type Front struct {
 
 // Serve begins to accept on a listener, which is the front's own from now on.
 func Serve(o Options, c *Config) *Front {
-	f := &Front{listener: o.Listener, counters: o.Counters, logger: newSampled(o.Logger), gate: gate.New(), epoch: time.Now()}
+	f := &Front{counters: o.Counters, logger: newSampled(o.Logger), gate: gate.New(), epoch: time.Now()}
 	f.living, f.die = context.WithCancel(context.Background())
-	f.accepting, f.stop = context.WithCancel(context.Background())
 	if lot, err := socket.NewLot(); err == nil { // else each connection keeps its goroutine
 		f.lot = lot
 		f.serving.Go(lot.Run)
 	}
 	f.Configure(c)
-	f.accept.Go(func() { f.gate.Accept(f.accepting, f.listener, f.logger, f.take, turnAway) })
+	f.Resume(o.Listener)
 	return f
 }
 
@@ -145,9 +143,15 @@ func (f *Front) connections(all []*conn) []*conn {
 // Connections go on, and end with their next answer.
 func (f *Front) Close() {
 	f.retiring.Store(true)
-	f.stop()
-	_ = f.listener.Close()
-	f.accept.Wait()
+	f.Pause()
+}
+
+// Pause stops accepting: the listener is closed when it returns.
+func (f *Front) Pause() { f.accepting.Stop() }
+
+// Resume accepts on a listener, which is the front's own from now on.
+func (f *Front) Resume(l *net.TCPListener) {
+	f.accepting = f.gate.Start(l, f.logger, f.take, turnAway)
 }
 
 // Finish ends a closed front. What is in flight is finished and streams have the
@@ -155,6 +159,10 @@ func (f *Front) Close() {
 // open for linger, in case one is on its way.
 func (f *Front) Finish(linger time.Duration) {
 	f.drain(f.config.Load().DrainTimeout, linger)
+	f.end()
+}
+
+func (f *Front) end() {
 	f.cut(true)
 	f.die()
 	if f.lot != nil {
@@ -186,6 +194,11 @@ func (f *Front) drain(timeout, linger time.Duration) {
 		}
 		time.Sleep(drainStep)
 	}
+	f.partWith()
+}
+
+// partWith gives streams whose time is over the time to say goodbye.
+func (f *Front) partWith() {
 	for end := time.Now().Add(cutGrace); f.busy() && time.Now().Before(end); {
 		time.Sleep(drainStep)
 	}

@@ -162,7 +162,7 @@ func (h *http1) endHead(dated bool) {
 	if !dated { // RFC 9110 §6.6.1
 		h.out = append(h.out, h.conn.front.date()...)
 	}
-	h.last = h.last || h.req.Close || h.framing == byClose || !h.taken() || h.conn.front.retiring.Load()
+	h.last = h.last || h.req.Close || h.framing == byClose || !h.taken() || h.conn.ends()
 	switch {
 	case h.last:
 		h.out = append(h.out, closeText...)

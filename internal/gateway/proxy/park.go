@@ -12,6 +12,7 @@ type parking uint8
 const (
 	notParked  parking = iota
 	toBeParked         // its goroutine has been interrupted
+	toBeGiven          // the same, so that it gives the connection to the successor
 	parked
 )
 
@@ -23,7 +24,7 @@ func (c *conn) ask() {
 
 // stay takes back what ask did, for a request has come. The lock is held.
 func (c *conn) stay() {
-	if c.parking == toBeParked && !c.expired {
+	if (c.parking == toBeParked || c.parking == toBeGiven) && !c.expired {
 		_ = c.in.TCP.SetReadDeadline(time.Time{})
 	}
 	c.parking = notParked
@@ -34,7 +35,14 @@ func (c *conn) stay() {
 func (c *conn) park() parking {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.parking != toBeParked || c.phase != forRequest || c.expired || c.closed {
+	if c.expired || c.closed {
+		return notParked
+	}
+	switch {
+	case c.parking == toBeGiven && (c.phase == forFirst || c.phase == forRequest):
+		c.stay()
+		return toBeParked // handOver comes next
+	case c.parking != toBeParked || c.phase != forRequest:
 		return notParked
 	}
 	_ = c.in.TCP.SetReadDeadline(time.Time{})

@@ -69,6 +69,9 @@ func (c *conn) check(now, head, idle time.Duration) {
 		if c.limit > 0 && age > c.limit {
 			c.x.end(context.DeadlineExceeded)
 		}
+		if c.front.drained(c.since, now) {
+			c.x.end(errCut)
+		}
 		if c.phase == forAnswer && now >= c.look {
 			c.look = now + min(age/8, lookAtLeast)
 			if c.in.Peek() == socket.Gone {

@@ -66,6 +66,15 @@ func (l *Lot) Wake(c *Conn) {
 	}
 }
 
+// Forget ends what Park left behind, before c is closed here while another process
+// has it: it would be told of for as long as that lives. c is not parked.
+func (l *Lot) Forget(c *Conn) {
+	if fd, err := c.descriptor(); err == nil && c.parked {
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		c.parked = false
+	}
+}
+
 func (l *Lot) wake(fd int) {
 	l.mu.Lock()
 	wake := l.waiting[fd]

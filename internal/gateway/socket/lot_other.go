@@ -16,6 +16,9 @@ func (l *Lot) Park(*Conn, func()) error { return errors.ErrUnsupported }
 // Wake is not reached.
 func (l *Lot) Wake(*Conn) {}
 
+// Forget is not reached.
+func (l *Lot) Forget(*Conn) {}
+
 // Run is not reached.
 func (l *Lot) Run() {}
 

@@ -91,3 +91,18 @@ func (c *Counters) Read() resource.Counters {
 	}
 	return r
 }
+
+// Include adds what another process counted. Nobody reads meanwhile.
+func (c *Counters) Include(r resource.Counters) {
+	c.requests.Add(r.Requests)
+	c.failed.Add(r.Failed)
+	c.retried.Add(r.Retried)
+	c.cut.Add(r.Cut)
+	c.errors.Add(r.Errors)
+	c.ended.Add(r.Ended)
+	for bucket, n := range r.Latency {
+		if 0 <= bucket && bucket < buckets {
+			c.latency[bucket].Add(n)
+		}
+	}
+}

@@ -34,15 +34,12 @@ type Options struct {
 
 // Front serves one listening socket. It is made with Serve and ended with Close and Finish.
 type Front struct {
-	listener *net.TCPListener
 	counters *tally.Counters
 	logger   *slog.Logger
 	config   atomic.Pointer[Config]
 	gate     *gate.Gate
 
-	accepting context.Context
-	stop      context.CancelFunc
-	accept    sync.WaitGroup
+	accepting *gate.Accepting
 	over      context.Context // done: the listener's drain is at its time-out
 	end       context.CancelFunc
 	running   sync.WaitGroup // sessions
@@ -56,14 +53,13 @@ type Front struct {
 
 // Serve begins to accept on a listener, which is the front's own from now on.
 func Serve(o Options, c *Config) *Front {
-	f := &Front{listener: o.Listener, counters: o.Counters, logger: o.Logger, gate: gate.New(), sessions: map[*session]struct{}{}}
+	f := &Front{counters: o.Counters, logger: o.Logger, gate: gate.New(), sessions: map[*session]struct{}{}}
 	if f.logger == nil {
 		f.logger = slog.New(slog.DiscardHandler)
 	}
-	f.accepting, f.stop = context.WithCancel(context.Background())
 	f.over, f.end = context.WithCancel(context.Background())
 	f.Configure(c)
-	f.accept.Go(func() { f.gate.Accept(f.accepting, f.listener, f.logger, f.take, turnAway) })
+	f.Resume(o.Listener)
 	f.swept.Go(f.sweep)
 	return f
 }
@@ -101,10 +97,14 @@ func turnAway(c *net.TCPConn) {
 
 // Close stops accepting, for good: the listener is closed when it returns.
 // Connections go on.
-func (f *Front) Close() {
-	f.stop()
-	_ = f.listener.Close()
-	f.accept.Wait()
+func (f *Front) Close() { f.Pause() }
+
+// Pause stops accepting: the listener is closed when it returns.
+func (f *Front) Pause() { f.accepting.Stop() }
+
+// Resume accepts on a listener, which is the front's own from now on.
+func (f *Front) Resume(l *net.TCPListener) {
+	f.accepting = f.gate.Start(l, f.logger, f.take, turnAway)
 }
 
 // Finish ends a closed front: connections have the whole drain time-out, whether

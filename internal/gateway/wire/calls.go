@@ -3,7 +3,7 @@ package wire
 import "time"
 
 // Protocol is the version of Apply and Poll.
-const Protocol = 2
+const Protocol = 3
 
 // Names of the calls.
 const (
@@ -12,6 +12,12 @@ const (
 	OpApply  = "apply"
 	OpPoll   = "poll"
 	OpStop   = "stop"
+	OpLeave  = "leave"
+
+	// What a gateway that leaves says to its successor:
+	OpSucceed = "succeed"
+	OpTake    = "take"
+	OpInherit = "inherit"
 )
 
 // Hello says who answers. It asks for nothing and changes nothing.
@@ -20,6 +26,8 @@ type Hello struct {
 	Version     string   `json:"version"`
 	Incarnation string   `json:"incarnation"`
 	Identity    Identity `json:"identity"`
+	// Program is the file that runs; empty: it cannot be told from another.
+	Program string `json:"program,omitempty"`
 }
 
 // Attached begins an epoch. Its files are the Sockets, in order.
@@ -56,4 +64,39 @@ type Poll struct {
 type Stop struct {
 	Epoch    int64 `json:"epoch"`
 	Handover bool  `json:"handover,omitempty"`
+}
+
+// Leave has the gateway give way to the one that stands by: it stops accepting, has
+// that one succeed it and answers then; on an error it goes on as before. It lives on
+// as the one that leaves until its connections have ended.
+type Leave struct {
+	Epoch int64 `json:"epoch"`
+	// Generation is what both have been given: the one stands for the other.
+	Generation int64 `json:"generation"`
+}
+
+// Succeed tells the gateway that stands by what its predecessor knew when it stopped
+// accepting. Its one file is the lock. It serves when it answers.
+type Succeed struct {
+	Facts Facts `json:"facts"`
+}
+
+// Take gives the successor connections on which nothing has come since their last
+// answer. Its files are those of Conns, in order. They are its own when it answers.
+type Take struct {
+	Conns []IdleConn `json:"conns"`
+}
+
+// IdleConn is a client's connection that waits for a request.
+type IdleConn struct {
+	Balancer string `json:"balancer"`
+	// First: it has carried no request yet.
+	First bool `json:"first,omitempty"`
+	// Age is for how long it has waited.
+	Age time.Duration `json:"age"`
+}
+
+// Inherit is the last word of a gateway that left: what it counted, and its drains.
+type Inherit struct {
+	Facts Facts `json:"facts"`
 }

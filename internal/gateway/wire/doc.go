@@ -8,6 +8,11 @@
 // gateway of another version and replace it. The rest is only spoken when
 // Protocol is the same.
 //
+// Of two gateways, the one that leaves calls the one that succeeds it, over the
+// socket at which that one stood by: Succeed once, Take for as long as there are
+// idle connections to give, which travel as listening sockets do, and Inherit when
+// it has finished. The end of that connection without Inherit says that it died.
+//
 // Each Attach begins a new epoch and ends the elder one: of two control
 // processes only the one that came last is listened to.
 package wire

@@ -8,8 +8,14 @@ import (
 
 // Facts are what the gateway observed. They are never stored.
 type Facts struct {
-	// Incarnation names one life of a gateway process: counters begin at zero with it.
+	// Incarnation names what counters are counts of: they begin at zero with it. A
+	// gateway that succeeded another one goes on with its, and what both have counted
+	// adds up, until the predecessor has ended and its counts are Inherited.
 	Incarnation string `json:"incarnation"`
+	// Process names one life of a gateway process; Inherited is the one that these
+	// facts include.
+	Process   string `json:"process"`
+	Inherited string `json:"inherited,omitempty"`
 	// Sequence grows with every change; the next poll waits for a later one.
 	Sequence   uint64 `json:"sequence"`
 	Generation int64  `json:"generation"`
@@ -52,6 +58,25 @@ type Drain struct {
 	InFlightAtStart int               `json:"inFlightAtStart"`
 	InFlight        int               `json:"inFlight"`
 	Ended           resource.DrainEnd `json:"ended,omitempty"`
+}
+
+// And is both drains as one; a nil one is none. It has ended when both have: by the
+// worse of their ends, which is Dead, then Timeout, then Idle.
+func (d *Drain) And(e *Drain) *Drain {
+	switch {
+	case d == nil:
+		return e
+	case e == nil:
+		return d
+	}
+	both := &Drain{InFlightAtStart: d.InFlightAtStart + e.InFlightAtStart, InFlight: d.InFlight + e.InFlight, Ended: resource.DrainIdle}
+	for _, end := range []resource.DrainEnd{"", resource.DrainDead, resource.DrainTimeout} {
+		if d.Ended == end || e.Ended == end {
+			both.Ended = end
+			break
+		}
+	}
+	return both
 }
 
 // Figure is what was counted for one version of a set in one colour: both colours

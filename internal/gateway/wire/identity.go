@@ -52,32 +52,45 @@ func (id Identity) Kill() error {
 	return p.Kill()
 }
 
-// Paths in the run folder.
-func SocketPath(runDir string) string   { return filepath.Join(runDir, "gateway.sock") }
-func LockPath(runDir string) string     { return filepath.Join(runDir, "gateway.lock") }
-func IdentityPath(runDir string) string { return filepath.Join(runDir, "gateway.json") }
+// Role is what a gateway of a data folder is. There is at most one of each.
+type Role string
+
+const (
+	Serving Role = "gateway" // it has the lock, and accepts
+	Standby Role = "standby" // it is to succeed the one that serves; nobody but its starter knows of it
+	Leaving Role = "leaving" // it has been succeeded, and finishes
+)
+
+// SocketPath is the private socket of the gateway in a role.
+func (r Role) SocketPath(runDir string) string { return filepath.Join(runDir, string(r)+".sock") }
+
+// IdentityPath is where it leaves its identity.
+func (r Role) IdentityPath(runDir string) string { return filepath.Join(runDir, string(r)+".json") }
+
+// LockPath is the lock that the one that serves has.
+func LockPath(runDir string) string { return filepath.Join(runDir, "gateway.lock") }
 
 // ApprovalsPath is where a gateway keeps what it was approved until the control process has taken it up.
 func ApprovalsPath(runDir string) string { return filepath.Join(runDir, "approvals.json") }
 
 // Recorded is the identity that a gateway left in the run folder. A missing or
 // torn file is no error: then only the socket can tell whether one runs.
-func Recorded(runDir string) (Identity, bool) {
+func (r Role) Recorded(runDir string) (Identity, bool) {
 	var id Identity
-	raw, err := os.ReadFile(IdentityPath(runDir))
+	raw, err := os.ReadFile(r.IdentityPath(runDir))
 	if err != nil || json.Unmarshal(raw, &id) != nil || id.PID <= 0 {
 		return Identity{}, false
 	}
 	return id, true
 }
 
-// Record leaves this process's identity in the run folder, whole or not at all.
-func Record(runDir string, id Identity) error {
+// Record leaves a process's identity in the run folder, whole or not at all.
+func (r Role) Record(runDir string, id Identity) error {
 	raw, err := json.Marshal(id)
 	if err != nil {
 		return err
 	}
-	path := IdentityPath(runDir)
+	path := r.IdentityPath(runDir)
 	if err := os.WriteFile(path+".new", raw, 0o600); err != nil {
 		return fmt.Errorf("record the gateway's identity: %w", err)
 	}

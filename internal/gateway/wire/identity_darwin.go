@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,4 +34,14 @@ func peerPID(c *net.UnixConn) int {
 		}
 	})
 	return pid
+}
+
+// OwnProgram is ProgramAt of the file that this process was started from. It is to
+// be asked for at once, before another one takes its place.
+func OwnProgram() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return ProgramAt(path)
 }

@@ -51,3 +51,7 @@ func peerPID(c *net.UnixConn) int {
 	})
 	return pid
 }
+
+// OwnProgram is ProgramAt of the file that this process runs, also when another one
+// has taken its place.
+func OwnProgram() string { return ProgramAt("/proc/self/exe") }

@@ -220,13 +220,13 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if _, ok := Recorded(dir); ok {
+	if _, ok := Serving.Recorded(dir); ok {
 		t.Error("nothing was recorded")
 	}
-	if err := Record(dir, self); err != nil {
+	if err := Serving.Record(dir, self); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := Recorded(dir); !ok || got != self {
+	if got, ok := Serving.Recorded(dir); !ok || got != self {
 		t.Errorf("recorded %+v as %+v", self, got)
 	}
 }
