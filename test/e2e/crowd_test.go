@@ -18,7 +18,7 @@ type crowd struct {
 
 func everybody() crowd {
 	return crowd{
-		keepAlive: size(8, 32), slow: size(8, 32), sockets: size(2, 8), events: size(2, 4),
+		keepAlive: size(8, 32), slow: size(8, 32), http2: size(2, 8), sockets: size(2, 8), events: size(2, 4),
 		transfers: size(1, 2), bytes: int64(size(12, 50)) << 20,
 	}
 }

@@ -132,6 +132,11 @@ func (f *Field) parse(line []byte) (err error) {
 	if !validText(f.Value) {
 		return errFieldValue
 	}
+	return f.classify()
+}
+
+// classify finds out what a field is by its name.
+func (f *Field) classify() (err error) {
 	f.Kind, err = kindOf(f.Name)
 	f.Hop = f.Kind.hopByHop()
 	return err

@@ -43,7 +43,8 @@ const (
 	forRequest              // the next one
 	forHead                 // the rest of a request's head
 	forAnswer
-	forStream // the end of what it has become
+	forStream  // the end of what it has become
+	forStreams // anything: it speaks HTTP/2
 )
 
 // conn is a client's connection.
@@ -53,6 +54,7 @@ type conn struct {
 	peer  netip.Addr
 	slow  stall  // of writes
 	leave func() // tells the gate
+	begun bool   // its first bytes have come
 
 	prev, next *conn // in the front's list
 
@@ -65,6 +67,7 @@ type conn struct {
 	closed  bool          // nothing is to come any more
 	parking parking       // while forRequest
 	x       *exchange     // while forAnswer or forStream
+	many    *http2Conn    // while forStreams
 }
 
 // serve answers requests until the connection ends.
@@ -80,7 +83,9 @@ func (c *conn) serve() {
 			return
 		}
 		if c.ready() {
-			if c.request() {
+			if c.first() && c.preface() {
+				c.serveHTTP2()
+			} else if c.request() {
 				continue
 			}
 		} else {
@@ -94,6 +99,13 @@ func (c *conn) serve() {
 		c.close()
 		return
 	}
+}
+
+// first is true once.
+func (c *conn) first() bool {
+	first := !c.begun
+	c.begun = true
+	return first
 }
 
 func (c *conn) close() {
@@ -227,12 +239,24 @@ func (c *conn) expire() {
 	}
 }
 
+// retire has a connection of HTTP/2 end. One of HTTP/1.1 does with its next answer.
+func (c *conn) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.many != nil {
+		c.many.h2.Shutdown()
+	}
+}
+
 // cut ends the request that waits for its answer; and, for good, all waiting for the client.
 func (c *conn) cut(forGood bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.x != nil {
 		c.x.end(errCut)
+	}
+	if c.many != nil {
+		c.many.cut()
 	}
 	if forGood {
 		c.closed = true
@@ -248,5 +272,5 @@ func peerOf(tcp *net.TCPConn) netip.Addr {
 func (c *conn) busyNow() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.x != nil
+	return c.x != nil || c.many != nil && c.many.h2.Streams() > 0
 }

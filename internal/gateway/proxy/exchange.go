@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -96,6 +97,19 @@ func (x *exchange) path() []byte {
 	}
 	x.escaped = unescape(x.escaped[:0], x.req.Path)
 	return x.escaped
+}
+
+// choose finds out where the request goes, or answers it.
+func (x *exchange) choose() bool {
+	if string(x.req.Method) == http.MethodConnect {
+		x.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		return false
+	}
+	if x.route = x.config.Routes.Match(x.req.Host, x.path()); x.route == nil {
+		x.client.plain(http.StatusNotFound, "no route matches", false)
+		return false
+	}
+	return true
 }
 
 // run has the request answered, and counts it.

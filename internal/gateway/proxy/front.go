@@ -140,10 +140,13 @@ func (f *Front) connections(all []*conn) []*conn {
 }
 
 // Close stops accepting, for good: the listener is closed when it returns.
-// Connections go on, and end with their next answer.
+// Connections go on, and end with their next answer; of HTTP/2, with the last one.
 func (f *Front) Close() {
 	f.retiring.Store(true)
 	f.Pause()
+	for _, c := range f.connections(nil) {
+		c.retire()
+	}
 }
 
 // Pause stops accepting: the listener is closed when it returns.
@@ -227,6 +230,12 @@ type dateLine struct {
 	text   string
 }
 
+// appendDate appends the date field's value.
+func (f *Front) appendDate(dst []byte) []byte {
+	line := f.date()
+	return append(dst, line[len("Date: "):len(line)-len("\r\n")]...)
+}
+
 // date is the field that says when an answer was passed on. It may be a second old.
 func (f *Front) date() string {
 	second := f.now() / time.Second
@@ -238,21 +247,13 @@ func (f *Front) date() string {
 	return d.text
 }
 
-// handle is every request's way in.
+// handle has a request of HTTP/1.1 answered.
 func (f *Front) handle(c *conn, w *work, config *Config) {
 	defer c.idle()
-	r := &w.req
-	if string(r.Method) == http.MethodConnect {
-		w.client.last = true
-		w.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
-		return
-	}
 	x := &w.x
-	x.start(f, config, &w.client, r, c.peer)
-	if x.route = config.Routes.Match(r.Host, x.path()); x.route == nil {
-		w.client.plain(http.StatusNotFound, "no route matches", false)
-		return
+	x.start(f, config, &w.client, &w.req, c.peer)
+	if x.choose() {
+		w.client.last = c.busy(x)
+		x.run()
 	}
-	w.client.last = c.busy(x)
-	x.run()
 }

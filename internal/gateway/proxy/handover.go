@@ -42,6 +42,7 @@ func (f *Front) Leave(give func([]IdleConn) error, soon <-chan struct{}) {
 	f.serving.Go(func() { f.bequeath(h) })
 	for _, c := range f.connections(nil) {
 		c.invite()
+		c.retire()
 	}
 	f.outlast(soon)
 	f.end()

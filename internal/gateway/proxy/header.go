@@ -114,17 +114,25 @@ func appendCookie(dst, v []byte) []byte {
 
 // appendTrailerNames appends a Trailer field with those of the list that may come.
 func appendTrailerNames(dst, list []byte) []byte {
-	before, separator := len(dst), "Trailer: "
+	const name = "Trailer: "
+	before := len(dst)
+	dst = append(dst, name...)
+	if dst = appendTrailerList(dst, list); len(dst) == before+len(name) {
+		return dst[:before]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendTrailerList appends those names of the list that may come.
+func appendTrailerList(dst, list []byte) []byte {
+	separator := ""
 	for name := range bytes.SplitSeq(list, []byte(",")) {
 		if name = bytes.TrimSpace(name); h1.InTrailer(name) {
 			dst = append(append(dst, separator...), name...)
 			separator = ", "
 		}
 	}
-	if len(dst) == before {
-		return dst
-	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
 func trusts(prefixes []netip.Prefix, peer netip.Addr) bool {

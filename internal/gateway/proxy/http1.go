@@ -162,7 +162,8 @@ func (h *http1) endHead(dated bool) {
 	if !dated { // RFC 9110 §6.6.1
 		h.out = append(h.out, h.conn.front.date()...)
 	}
-	h.last = h.last || h.req.Close || h.framing == byClose || !h.taken() || h.conn.ends()
+	connect := string(h.req.Method) == http.MethodConnect // what follows may not be for us
+	h.last = h.last || connect || h.req.Close || h.framing == byClose || !h.taken() || h.conn.ends()
 	switch {
 	case h.last:
 		h.out = append(h.out, closeText...)

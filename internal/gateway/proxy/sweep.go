@@ -65,6 +65,8 @@ func (c *conn) check(now, head, idle time.Duration) {
 		case age > parkAfter && c.parking == notParked && c.front.lot != nil:
 			c.ask()
 		}
+	case forStreams:
+		c.many.check(now, head, idle)
 	case forAnswer, forStream:
 		if c.limit > 0 && age > c.limit {
 			c.x.end(context.DeadlineExceeded)
