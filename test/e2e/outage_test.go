@@ -15,7 +15,11 @@ type outage struct{ killed, gone, back time.Time }
 
 func (tr *traffic) killGateway() {
 	tr.t.Helper()
-	pid := tr.s.gatewayPID()
+	tr.killGatewayProcess(tr.s.gatewayPID())
+}
+
+func (tr *traffic) killGatewayProcess(pid int) {
+	tr.t.Helper()
 	o := outage{killed: time.Now()}
 	check(tr.t, syscall.Kill(pid, syscall.SIGKILL))
 	tr.s.eventually(10*time.Second, "the gateway has ended", func() (bool, error) { return ended(pid), nil })
