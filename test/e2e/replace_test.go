@@ -3,11 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,45 +142,19 @@ func TestReplacementsBrokenOff(t *testing.T) {
 	s.apply(policy{capacity: 2, drain: "1s"}.yaml())
 	address := s.serving(2)
 	tr := s.startTrafficWith(load.Options{Address: address, Connections: 16, Rate: 300, PostEvery: 4, BodyBytes: 512, Reconnect: true}, 0)
-	var kills []span
 	for i := range size(8, 60) {
 		s.replaceGateway()
 		time.Sleep(time.Duration(random.IntN(250)) * time.Millisecond)
-		if i%2 == 0 {
+		if list := s.gateways(); i%2 == 0 {
 			s.kill()
 			s.start()
-		} else {
-			kills = append(kills, s.killAGateway(random))
+		} else if len(list) > 0 {
+			tr.killGatewayProcess(list[random.IntN(len(list))])
 		}
-		before := tr.g.Stats()
-		s.eventually(20*time.Second, "requests are answered", func() (bool, error) {
-			now := tr.g.Stats()
-			return now.Requests-now.Failed > before.Requests-before.Failed+50, nil
-		})
-	}
-	stats := tr.end()
-	if stats.Refused > 0 {
-		t.Errorf("%d connections were refused:\n%s", stats.Refused, listed(stats.Failures))
-	}
-	for _, f := range stats.Failures {
-		if !slices.ContainsFunc(kills, func(kill span) bool { return f.Sent.Before(kill.to) && f.Ended.After(kill.from) }) {
-			t.Errorf("was lost without being in flight at a kill: %s", f)
-		}
+		tr.reached("1.0.0")
 	}
 	s.gatewayPID() // there is one in the end
-	tr.nothingTwice()
-	t.Logf("%d gateways killed, %d requests, %d lost in flight", len(kills), stats.Requests, stats.Failed)
-}
-
-func (s *server) killAGateway(random *rand.Rand) span {
-	s.t.Helper()
-	list := s.gateways()
-	kill := span{from: time.Now()}
-	if len(list) > 0 {
-		_ = syscall.Kill(list[random.IntN(len(list))], syscall.SIGKILL)
-	}
-	kill.to = time.Now()
-	return kill
+	tr.lostOnlyInFlight()
 }
 
 // `down` at any point of a replacement leaves nothing behind, with a server and without.
