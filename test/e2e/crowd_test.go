@@ -19,7 +19,7 @@ type crowd struct {
 func everybody() crowd {
 	return crowd{
 		keepAlive: size(8, 32), slow: size(8, 32), http2: size(2, 8), sockets: size(2, 8), events: size(2, 4),
-		transfers: size(1, 2), bytes: int64(size(12, 50)) << 20,
+		transfers: 2, bytes: int64(size(12, 50)) << 20,
 	}
 }
 
@@ -55,19 +55,31 @@ func (tr *traffic) startKinds(c crowd, front, bulk, calls string) {
 	if c.slow > 0 {
 		tr.startSlow(front, c.slow)
 	}
-	for i := range c.events {
-		tr.start(&visitor{name: fmt.Sprint("events ", i), converse: events(front)})
-	}
 	for i := range c.http2 {
 		tr.startHTTP2(i, front)
 	}
+	for i := range c.events {
+		by, pooled := c.exchanger(i, front)
+		tr.start(&visitor{name: fmt.Sprint("events ", i), pooled: pooled, converse: events(front, by)})
+	}
 	for i := range c.transfers {
-		tr.start(&visitor{name: fmt.Sprint("upload ", i), requests: true, converse: uploads(bulk, c.bytes)})
-		tr.start(&visitor{name: fmt.Sprint("download ", i), requests: true, converse: downloads(bulk, c.bytes)})
+		by, pooled := c.exchanger(i, bulk)
+		tr.start(&visitor{name: fmt.Sprint("upload ", i), requests: true, pooled: pooled, converse: uploads(bulk, by, c.bytes)})
+		by, _ = c.exchanger(i, bulk)
+		tr.start(&visitor{name: fmt.Sprint("download ", i), requests: true, pooled: pooled, converse: downloads(bulk, by, c.bytes)})
 	}
 	for i := range c.calls {
 		tr.startCalls(i, calls)
 	}
+}
+
+// exchanger is what the nth client of a kind asks by: one in two speaks HTTP/2, where
+// that is spoken.
+func (c crowd) exchanger(n int, address string) (by exchanger, pooled bool) {
+	if n%2 == 1 && c.http2 > 0 {
+		return newHTTP2(address), true
+	}
+	return &plain{address: address}, false
 }
 
 func balancer(name string, drain time.Duration, more string) string {

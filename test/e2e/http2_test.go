@@ -39,6 +39,16 @@ func newHTTP2(address string) *http2 {
 	return h
 }
 
+func (h *http2) do(ctx context.Context, req *http.Request) (*http.Response, error) {
+	return h.transport.RoundTrip(req.WithContext(ctx))
+}
+
+func (h *http2) done(resp *http.Response, _ error) {
+	if resp != nil {
+		resp.Body.Close()
+	}
+}
+
 // request asks something; every third time with a body.
 func (h *http2) request() func(context.Context, *visitor) error {
 	n := 0
@@ -52,11 +62,11 @@ func (h *http2) request() func(context.Context, *visitor) error {
 			return err
 		}
 		req.Header.Set(load.NonceHeader, newNonce("http2"))
-		resp, err := h.transport.RoundTrip(req)
+		resp, err := h.do(context.Background(), req)
+		defer func() { h.done(resp, err) }()
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
 		text, err := io.ReadAll(resp.Body)
 		switch {
 		case err != nil:

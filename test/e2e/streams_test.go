@@ -53,23 +53,22 @@ func echoed(ctx context.Context, conn *websocket.Conn, message string) error {
 
 // events listens to numbered events. At an end of file it asks for those behind the
 // last that it saw, on the same connection: each has to come exactly once.
-func events(address string) func(context.Context, *visitor) error {
-	p, last := &plain{address: address}, 0
+func events(address string, by exchanger) func(context.Context, *visitor) error {
+	last := 0
 	return func(ctx context.Context, v *visitor) (err error) {
 		req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/events?ms=%d", address, streamPace.Milliseconds()), nil)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Last-Event-ID", strconv.Itoa(last))
-		resp, err := p.do(req)
-		defer func() { p.done(resp, err) }()
+		resp, err := by.do(ctx, req)
+		defer func() { by.done(resp, err) }()
 		if err != nil {
 			return err
 		}
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("the answer is %s", resp.Status)
 		}
-		defer p.until(ctx)()
 		opened := time.Now()
 		if err := listen(v, bufio.NewScanner(resp.Body), &last); err != nil {
 			return err

@@ -45,8 +45,8 @@ func hashed(r io.Reader) (string, error) {
 
 // uploads sends contents of a size and checks what is said of them; every second
 // one does not say its length.
-func uploads(address string, size int64) func(context.Context, *visitor) error {
-	p, n := &plain{address: address}, 0
+func uploads(address string, by exchanger, size int64) func(context.Context, *visitor) error {
+	n := 0
 	return func(_ context.Context, v *visitor) (err error) {
 		nonce := newNonce("upload")
 		req, err := http.NewRequest(http.MethodPost, "http://"+address+"/upload", newPaced(load.Content(nonce, size), size))
@@ -61,7 +61,7 @@ func uploads(address string, size int64) func(context.Context, *visitor) error {
 		if err != nil {
 			return err
 		}
-		return p.transfer(v, req, nonce, func(body io.Reader) (string, error) {
+		return transfer(by, v, req, nonce, func(body io.Reader) (string, error) {
 			text, err := io.ReadAll(body)
 			return string(text), err
 		}, want)
@@ -69,8 +69,8 @@ func uploads(address string, size int64) func(context.Context, *visitor) error {
 }
 
 // downloads are the other way round.
-func downloads(address string, size int64) func(context.Context, *visitor) error {
-	p, n := &plain{address: address}, 0
+func downloads(address string, by exchanger, size int64) func(context.Context, *visitor) error {
+	n := 0
 	return func(_ context.Context, v *visitor) (err error) {
 		nonce := newNonce("download")
 		query := ""
@@ -85,15 +85,15 @@ func downloads(address string, size int64) func(context.Context, *visitor) error
 		if err != nil {
 			return err
 		}
-		return p.transfer(v, req, nonce, func(body io.Reader) (string, error) { return hashed(newPaced(body, size)) }, want)
+		return transfer(by, v, req, nonce, func(body io.Reader) (string, error) { return hashed(newPaced(body, size)) }, want)
 	}
 }
 
 // transfer is one that is seen to its end, also when the load is over.
-func (p *plain) transfer(v *visitor, req *http.Request, nonce string, read func(io.Reader) (string, error), want string) (err error) {
+func transfer(by exchanger, v *visitor, req *http.Request, nonce string, read func(io.Reader) (string, error), want string) (err error) {
 	req.Header.Set(load.NonceHeader, nonce)
-	resp, err := p.do(req)
-	defer func() { p.done(resp, err) }()
+	resp, err := by.do(context.Background(), req)
+	defer func() { by.done(resp, err) }()
 	if err != nil {
 		return err
 	}

@@ -99,12 +99,21 @@ var nonceNumber atomic.Int64
 
 func newNonce(kind string) string { return fmt.Sprint(kind, "-", nonceNumber.Add(1)) }
 
+// exchanger sends requests over what connections it has.
+type exchanger interface {
+	// do returns when the answer's head is there. What it gives ends with ctx.
+	do(ctx context.Context, req *http.Request) (*http.Response, error)
+	// done follows do, with what became of it.
+	done(resp *http.Response, err error)
+}
+
 // plain is a connection of HTTP/1.1 that stays open as long as the other end lets it.
 type plain struct {
 	address string
 	conn    net.Conn
 	in      *bufio.Reader
 	used    time.Time
+	release func() bool
 }
 
 // droppedError: the connection was closed without a word since it was used.
@@ -112,8 +121,7 @@ type droppedError struct{ used time.Time }
 
 func (e *droppedError) Error() string { return "the connection was closed while it was idle" }
 
-// do sends a request and reads the answer's head. done must follow.
-func (p *plain) do(req *http.Request) (*http.Response, error) {
+func (p *plain) do(ctx context.Context, req *http.Request) (*http.Response, error) {
 	if p.conn != nil && !p.open() {
 		p.close()
 		return nil, &droppedError{p.used}
@@ -125,6 +133,8 @@ func (p *plain) do(req *http.Request) (*http.Response, error) {
 		}
 		p.conn, p.in = conn, bufio.NewReader(conn)
 	}
+	conn := p.conn
+	p.release = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	if err := req.Write(p.conn); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
@@ -143,10 +153,12 @@ func (p *plain) open() bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// done follows a request, with what became of it.
 func (p *plain) done(resp *http.Response, err error) {
 	p.used = time.Now()
-	if p.conn != nil && (err != nil || resp.Close) {
+	if p.conn == nil {
+		return
+	}
+	if p.release(); err != nil || resp.Close {
 		p.close()
 	}
 }
@@ -154,12 +166,6 @@ func (p *plain) done(resp *http.Response, err error) {
 func (p *plain) close() {
 	p.conn.Close()
 	p.conn = nil
-}
-
-// until ends what is on the connection when ctx does. release must follow.
-func (p *plain) until(ctx context.Context) (release func() bool) {
-	conn := p.conn
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
 
 func instanceOf(h http.Header) string { return h.Get(load.InstanceHeader) }

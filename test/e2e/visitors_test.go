@@ -20,7 +20,7 @@ func TestClientsSeeWhatIsLost(t *testing.T) {
 	s := newServer(t) // for its folder and its patience; it does not run
 	w := startWorkload(t, filepath.Join(s.data, "instances", "hello", "hello_0", "data"))
 	tr := s.startTrafficWith(load.Options{Address: w.address, Connections: 4, Rate: 40, PostEvery: 4, BodyBytes: 2048}, 2)
-	tr.startKinds(crowd{slow: 2, http2: 1, events: 1, calls: 2, transfers: 1, bytes: 1 << 20}, w.address, w.address, w.address)
+	tr.startKinds(crowd{slow: 2, http2: 1, events: 2, calls: 2, transfers: 2, bytes: 1 << 20}, w.address, w.address, w.address)
 	s.eventually(30*time.Second, "all are answered", func() (bool, error) {
 		return tr.g.Stats().Requests > 0 && tr.slow.Stats().Requests > 0 && tr.each(func(v *visitor) bool { return v.answered > 0 }), nil
 	})
