@@ -91,6 +91,9 @@ func balancer(name string, drain time.Duration, more string) string {
 func (tr *traffic) nothingLost(ends int) {
 	tr.t.Helper()
 	tr.zeroFailed()
+	if failed, cut := tr.s.counted("failed"), tr.s.counted("cut"); sum(failed)+sum(cut) > 0 {
+		tr.t.Errorf("the gateway counts as failed %v, as cut %v", failed, cut)
+	}
 	for _, v := range tr.visitors {
 		for _, e := range v.ends {
 			if had := tr.hadToItsEnd(e); had < crowdDrain {
