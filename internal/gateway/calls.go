@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
@@ -48,7 +49,7 @@ func (p *process) take(c *wire.Conn) {
 		err := c.Serve(func(op string, body json.RawMessage, files []*os.File) (any, []*os.File, error) {
 			return p.handle(c, op, body, files)
 		})
-		if err != nil && !errors.Is(err, net.ErrClosed) {
+		if err != nil && !hungUp(err) {
 			p.o.Logger.Warn("The connection to a control process broke", "error", err)
 		}
 		_ = c.Close()
@@ -57,6 +58,11 @@ func (p *process) take(c *wire.Conn) {
 		delete(p.conns, c)
 		p.mu.Unlock()
 	})
+}
+
+// hungUp says that the other end has ended, or was told to, with a call in progress.
+func hungUp(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func (p *process) closeConns() {

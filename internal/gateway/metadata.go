@@ -162,6 +162,7 @@ func (e *endpoint) listen(s *socket, server *http.Server) {
 		e.logger.Error("The metadata endpoint cannot be served", "address", s.Address, "error", err)
 		return
 	}
+	server.SetKeepAlivesEnabled(false) // a connection that waits could not be given to another gateway
 	e.open[s] = server
 	e.serving.Go(func() {
 		if err := server.Serve(netutil.LimitListener(l, maxMetadataConns)); !errors.Is(err, http.ErrServerClosed) {
@@ -172,8 +173,11 @@ func (e *endpoint) listen(s *socket, server *http.Server) {
 
 // stop lets answers be finished; the socket stays, and what comes meanwhile waits in it.
 func (e *endpoint) stop(s *socket) {
-	server := e.open[s]
+	finish(e.open[s])
 	delete(e.open, s)
+}
+
+func finish(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), metadataEnd)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
@@ -183,9 +187,13 @@ func (e *endpoint) stop(s *socket) {
 
 // close ends serving; from then on nothing is approved.
 func (e *endpoint) close() {
+	servers := slices.Collect(maps.Values(e.open))
 	for _, s := range slices.Collect(maps.Keys(e.open)) {
 		e.stop(s)
 	}
 	e.serving.Wait()
+	for _, server := range servers {
+		finish(server) // who was accepted in that very moment
+	}
 	e.approvals.close()
 }

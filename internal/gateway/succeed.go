@@ -44,8 +44,7 @@ func (s *state) approve(e *endpoint) {
 	s.endpoint = e
 }
 
-// pause stops accepting everywhere, for a successor that was given the same
-// snapshot, and returns all that is known.
+// pause stops accepting everywhere, and returns all that is known.
 func (s *state) pause(generation int64) (wire.Facts, error) {
 	s.mu.Lock()
 	if s.stopping || s.stage != normal || s.applied.Generation != generation {
@@ -53,13 +52,13 @@ func (s *state) pause(generation int64) (wire.Facts, error) {
 		return wire.Facts{}, fmt.Errorf("generation %d is not what is applied", generation)
 	}
 	s.stage = paused
+	if s.endpoint != nil {
+		s.endpoint.close() // first: what it waits for may take a moment
+	}
 	for _, b := range s.balancers {
 		if b.front != nil {
 			b.front.Pause()
 		}
-	}
-	if s.endpoint != nil {
-		s.endpoint.close()
 	}
 	s.mu.Unlock()
 	return s.facts(), nil
@@ -138,12 +137,13 @@ func (s *state) finishes(b wire.Balancer) bool {
 }
 
 // succeed makes the rehearsed snapshot true, with what the predecessor knew.
-func (s *state) succeed(f wire.Facts) error {
+func (s *state) succeed(q wire.Succeed) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stage != standing || s.rehearsed.Generation != f.Generation {
-		return fmt.Errorf("generation %d was not rehearsed", f.Generation)
+	if s.stage != standing || s.rehearsed.Generation != q.Rehearsed {
+		return fmt.Errorf("generation %d was not rehearsed", q.Rehearsed)
 	}
+	f := q.Facts
 	s.stage, s.incarnation = normal, f.Incarnation
 	s.elder = map[string]wire.InstanceFacts{}
 	for _, i := range f.Instances {

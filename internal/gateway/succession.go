@@ -37,7 +37,7 @@ func (p *process) leave(l wire.Leave) error {
 	}
 	facts, err := p.state.pause(l.Generation)
 	if err == nil {
-		err = p.giveWay(heir, facts)
+		err = p.giveWay(heir, wire.Succeed{Rehearsed: l.Rehearsed, Facts: facts})
 	}
 	if err != nil {
 		err = errors.Join(err, heir.Close(), end(id), p.serveOn())
@@ -73,7 +73,7 @@ func (p *process) findHeir() (*wire.Conn, wire.Identity, error) {
 
 // giveWay has the successor serve. First of all, this gateway can be found as the
 // one that leaves: whoever finds the other one as the one that serves will look for it.
-func (p *process) giveWay(heir *wire.Conn, facts wire.Facts) error {
+func (p *process) giveWay(heir *wire.Conn, s wire.Succeed) error {
 	dir := p.o.RunDir
 	if err := wire.Leaving.Record(dir, p.hello.Identity); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (p *process) giveWay(heir *wire.Conn, facts wire.Facts) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), succeedTimeout)
 	defer cancel()
-	_, err := heir.Call(ctx, wire.OpSucceed, wire.Succeed{Facts: facts}, &struct{}{}, p.lock)
+	_, err := heir.Call(ctx, wire.OpSucceed, s, &struct{}{}, p.lock)
 	return err
 }
 
@@ -215,7 +215,7 @@ func (p *process) succeed(c *wire.Conn, s wire.Succeed, files []*os.File) error 
 	// From here on it is found, and needs nobody to know of it.
 	p.lock, p.role, p.elder = files[0], serves, c
 	p.state.approve(newEndpoint(a, p.o.Metadata, p.state.touch, p.o.Logger))
-	return p.state.succeed(s.Facts)
+	return p.state.succeed(s)
 }
 
 // takePlace makes this gateway the one that is found.

@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -181,4 +185,52 @@ func TestDownInAReplacement(t *testing.T) {
 		s.start()
 		address = s.serving(1)
 	}
+}
+
+// The metadata endpoint answers every call while gateways succeed each other, and
+// what was approved at one of them is acted on.
+func TestMetadataInAReplacement(t *testing.T) {
+	s := startServer(t)
+	s.push("hello:1.0.0", sample.Config{})
+	p := noticed(3, "PT10M")
+	p.drain = "1s"
+	s.apply(p.yaml())
+	s.serving(3)
+	endpoint := s.endpointOf("hello_0")
+	ctx, stop := context.WithCancel(t.Context())
+	var calls sync.WaitGroup
+	var answered atomic.Int64
+	for range 4 {
+		calls.Go(func() {
+			for rest(ctx, 25*time.Millisecond) { // below what an instance may ask
+				if status, body := metadata(t, http.MethodGet, endpoint, ""); status != http.StatusOK && status != http.StatusTooManyRequests {
+					t.Errorf("%d %s", status, body)
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for _, left := range []int{2, 1} {
+		victim := fmt.Sprintf("hello_%d", left)
+		s.mustDrover("scale", "hello", fmt.Sprint(left))
+		event := s.underNotice(victim).Status.Notice.EventID
+		s.eventually(5*time.Second, "the event is told", func() (bool, error) {
+			_, body := metadata(t, http.MethodGet, endpoint, "")
+			return strings.Contains(body, event), nil
+		})
+		before := s.gatewayPID()
+		s.replaceGateway()
+		s.eventually(20*time.Second, "it is approved", func() (bool, error) {
+			status, body := metadata(t, http.MethodPost, endpoint, fmt.Sprintf(`{"StartRequests":[{"EventId":%q}]}`, event))
+			if status != http.StatusOK && status != http.StatusTooManyRequests {
+				return false, fmt.Errorf("%d %s", status, body)
+			}
+			return status == http.StatusOK, nil
+		})
+		s.gone(20*time.Second, victim)
+		s.replaced(before)
+	}
+	stop()
+	calls.Wait()
+	t.Logf("%d calls answered", answered.Load())
 }

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -246,6 +247,12 @@ func TestAGatewayOfAnotherProtocolIsReplaced(t *testing.T) {
 
 // elderGateway answers as a gateway of protocol 0 would: Hello, Attach and Stop.
 func (s *site) elderGateway(held wire.Socket, l *net.TCPListener) (stopped <-chan struct{}) {
+	return s.otherGateway(0, held, l, func(string, json.RawMessage) error { return errors.New("unknown call") })
+}
+
+// otherGateway answers as a gateway of another protocol would. It ends with Stop, or
+// when the function that answers all other calls returns nil.
+func (s *site) otherGateway(protocol int, held wire.Socket, l *net.TCPListener, other func(op string, body json.RawMessage) error) (stopped <-chan struct{}) {
 	s.t.Helper()
 	run := filepath.Join(s.dir, "run")
 	id, err := wire.Self()
@@ -271,17 +278,20 @@ func (s *site) elderGateway(held wire.Socket, l *net.TCPListener) (stopped <-cha
 			return
 		}
 		defer c.Close()
-		_ = wire.NewConn(c).Serve(func(op string, _ json.RawMessage, _ []*os.File) (any, []*os.File, error) {
+		_ = wire.NewConn(c).Serve(func(op string, body json.RawMessage, _ []*os.File) (any, []*os.File, error) {
 			switch op {
 			case wire.OpHello:
-				return wire.Hello{Protocol: 0, Version: "elder", Identity: id}, nil, nil
+				return wire.Hello{Protocol: protocol, Version: "other", Identity: id}, nil, nil
 			case wire.OpAttach:
-				return wire.Attached{Epoch: 1, Sockets: []wire.Socket{held}}, []*os.File{file}, nil
+				return wire.Attached{Epoch: 1, Applied: wire.Snapshot{Generation: 7}, Sockets: []wire.Socket{held}}, []*os.File{file}, nil
 			case wire.OpStop:
-				_, _, _ = file.Close(), l.Close(), sock.Close()
-				return struct{}{}, nil, nil
+			default:
+				if err := other(op, body); err != nil {
+					return nil, nil, fmt.Errorf("a gateway of protocol %d was asked to %s: %w", protocol, op, err)
+				}
 			}
-			return nil, nil, fmt.Errorf("an elder gateway was asked to %s", op)
+			_, _, _ = file.Close(), l.Close(), sock.Close()
+			return struct{}{}, nil, nil
 		})
 	}()
 	return done

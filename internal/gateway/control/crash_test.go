@@ -68,10 +68,10 @@ func ask(c net.Conn) error {
 	return err
 }
 
-func (s *site) serving(set, lb string, n int) string {
+func (s *site) serving(set, lb string, n int, change ...func(*resource.LoadBalancerSpec)) string {
 	s.t.Helper()
 	s.set(set)
-	s.balancer(lb, set)
+	s.balancer(lb, set, change...)
 	var rev int64
 	for i := range n {
 		w := s.workload(says(fmt.Sprint(i)))

@@ -54,8 +54,12 @@ func (c *Control) adopt(ctx context.Context, r wire.Role) (*link, error) {
 	}
 }
 
+// canLeave is the first protocol that knows Leave.
+const canLeave = 3
+
 // attach begins an epoch with a gateway that was found. One that speaks another
-// protocol is asked to make room: its sockets are ours then, and nil is returned.
+// protocol can only be replaced; if it cannot be succeeded either, it is asked to make
+// room: its sockets are ours then, and nil is returned.
 func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello, r wire.Role) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -73,7 +77,7 @@ func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello,
 		defer conn.Close()
 		return mute(hello.Identity), nil
 	}
-	if hello.Protocol != wire.Protocol {
+	if hello.Protocol < canLeave {
 		defer conn.Close()
 		c.o.Logger.Info("Replacing a gateway of another version", "version", hello.Version, "pid", hello.Identity.PID)
 		_, err := conn.Call(ctx, wire.OpStop, wire.Stop{Epoch: a.Epoch, Handover: true}, &struct{}{})
@@ -85,6 +89,7 @@ func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello,
 		return nil, err
 	}
 	l := &link{calls: conn, polls: polls, hello: hello, epoch: a.Epoch, known: a.Sockets, applied: a.Applied, gone: make(chan struct{})}
+	l.foreign = hello.Protocol != wire.Protocol
 	return l, nil
 }
 

@@ -30,7 +30,8 @@ func (c *Control) Replace() { signal(c.replace) }
 // serves: it runs another program than would be started now, or Replace was called.
 // Only one gateway leaves at a time.
 func (c *Control) prepare(ctx context.Context, l, e *link, to chan<- *heir) error {
-	if runs, now := l.hello.Program, wire.ProgramAt(c.o.Command[0]); runs != "" && now != "" && runs != now {
+	if runs, now := l.hello.Program, wire.ProgramAt(c.o.Command[0]); l.foreign || runs != "" && now != "" && runs != now {
+		c.o.Logger.Info("The gateway runs another program: it is to be replaced", "pid", l.hello.Identity.PID, "version", l.hello.Version, "by", c.o.Version)
 		c.Replace()
 	}
 	for {
@@ -39,7 +40,7 @@ func (c *Control) prepare(ctx context.Context, l, e *link, to chan<- *heir) erro
 			return ctx.Err()
 		case <-c.replace:
 		}
-		if e != nil {
+		if e != nil && !e.ended() {
 			c.o.Logger.Info("The gateway is to be replaced once the one before it has ended", "pid", e.hello.Identity.PID)
 			select {
 			case <-ctx.Done():
@@ -79,8 +80,8 @@ func (c *Control) standBy(ctx context.Context, to chan<- *heir) error {
 		return fmt.Errorf("start a gateway: %w", err)
 	}
 	defer l.close()
-	if l.hello.Identity.PID != pid {
-		return fmt.Errorf("another gateway (process %d) stands by", l.hello.Identity.PID)
+	if l.hello.Identity.PID != pid || l.foreign {
+		return fmt.Errorf("process %d stands by, of version %s", l.hello.Identity.PID, l.hello.Version)
 	}
 	h := &heir{link: l, failed: make(chan error, 1)}
 	select {
@@ -128,9 +129,14 @@ func (p *pusher) succeed(ctx context.Context, h *heir) error {
 		return err
 	}
 	for name, why := range done.Errors {
-		return fmt.Errorf("it cannot serve the load balancer %s: %s", name, why)
+		if !p.link.foreign { // which serves what nobody can change any more
+			return fmt.Errorf("it cannot serve the load balancer %s: %s", name, why)
+		}
 	}
-	l := wire.Leave{Epoch: p.link.epoch, Generation: p.last.Generation}
+	l := wire.Leave{Epoch: p.link.epoch, Generation: p.last.Generation, Rehearsed: p.last.Generation}
+	if p.link.foreign {
+		l.Generation = p.link.applied.Generation
+	}
 	if _, err := p.link.calls.Call(ctx, wire.OpLeave, l, &struct{}{}); err != nil {
 		return err
 	}

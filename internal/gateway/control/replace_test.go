@@ -11,14 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/droverhq/drover/internal/gateway/control"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
 )
 
 // keptOpen is a client that sends one request after the other on one connection.
@@ -74,9 +75,11 @@ func (s *site) finished() {
 }
 
 func TestAReplacementIsNotSeen(t *testing.T) {
-	const replacements = 5
+	const replacements = 3
 	s := newSite(t)
-	address := s.serving("hello", "front", 2)
+	address := s.serving("hello", "front", 2, func(b *resource.LoadBalancerSpec) {
+		b.Limits.HeaderTimeout = resource.Duration(5 * time.Minute)
+	})
 	idle := make([]*keptOpen, 300) // more than are given at once
 	for i := range idle {
 		idle[i] = dialKept(t, address)
@@ -103,6 +106,9 @@ func TestAReplacementIsNotSeen(t *testing.T) {
 		took := time.Since(began)
 		s.finished()
 		t.Logf("replacement %d: %s, and the one before ended after %s", n, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	}
+	if s.free() {
+		t.Error("nobody has the lock of the gateway that serves")
 	}
 	for i, c := range idle {
 		if _, keep, err := c.ask(); err != nil || !keep {
@@ -194,88 +200,6 @@ func TestADrainIsOfBothGateways(t *testing.T) {
 	}
 }
 
-// What was counted goes on, over the lives of the gateways and of control processes.
-func TestFiguresGoOnOverAReplacement(t *testing.T) {
-	s := newSite(t)
-	s.set("hello")
-	s.balancer("front", "hello")
-	var asked atomic.Uint64
-	w := s.workload(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
-	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
-	c, url := s.client(), s.url("front")
-	first := s.figures("hello")
-	stop := s.monotonic("hello", "1.0.0")
-	for range 3 {
-		for range 10 {
-			get(t, c, url)
-		}
-		s.replace()
-		get(t, c, url)
-		s.finished()
-	}
-	stop()
-	s.stopControl()
-	s.startControl()
-	s.until("everything is counted", func() bool {
-		f, ok := s.Figures("hello")
-		return ok && f.ByVersion["1.0.0"].Requests == asked.Load() && f.Incarnation == first.Incarnation
-	})
-}
-
-// figures waits until they are known.
-func (s *site) figures(set string) (f control.Figures) {
-	s.t.Helper()
-	s.until("figures are known", func() (ok bool) { f, ok = s.Figures(set); return ok })
-	return f
-}
-
-// monotonic watches a set's figures until the returned function is called.
-func (s *site) monotonic(set, version string) (stop func()) {
-	ctx, cancel := context.WithCancel(s.t.Context())
-	var wg sync.WaitGroup
-	c := s.Control
-	wg.Go(func() {
-		var last control.Figures
-		for ctx.Err() == nil {
-			f, ok := c.Figures(set)
-			if ok && last.Incarnation == f.Incarnation {
-				was, is := last.ByVersion[version], f.ByVersion[version]
-				if is.Requests < was.Requests || len(is.Latency) < len(was.Latency) {
-					s.t.Errorf("%d requests, then %d", was.Requests, is.Requests)
-				}
-			}
-			if ok {
-				last = f
-			}
-			<-time.After(time.Millisecond)
-		}
-	})
-	return func() { cancel(); wg.Wait() }
-}
-
-// A gateway that leaves and is killed takes its counts along: no difference from
-// what was counted before means anything then.
-func TestFiguresBeginAnewWhenTheGatewayThatLeavesIsKilled(t *testing.T) {
-	s := newSite(t)
-	s.set("hello")
-	s.balancer("front", "hello")
-	held := newSlow()
-	w := s.workload(held)
-	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
-	c := dialKept(t, strings.TrimPrefix(s.url("front"), "http://"))
-	go c.ask()
-	<-held.asked
-	defer close(held.answer)
-	before := s.figures("hello")
-	leaves, _ := s.replace()
-	s.until("both are asked", func() bool { f, ok := s.Figures("hello"); return ok && f.Incarnation == before.Incarnation })
-	if err := syscall.Kill(leaves, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	s.until("another count begins", func() bool { f, ok := s.Figures("hello"); return ok && f.Incarnation != before.Incarnation })
-	s.applied(s.admit(map[string]resource.Admission{"hello_1": resource.AdmissionOut}))
-}
-
 // A new program is another file: a control process that would start that one
 // replaces the gateway by itself, and no other does.
 func TestAnotherProgramReplacesTheGateway(t *testing.T) {
@@ -336,4 +260,72 @@ func TestAReplacementThatFailsLeavesTheGatewayAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.until("another gateway serves", func() bool { return s.gatewayPID() != pid })
+}
+
+// A WebSocket stays with the gateway that leaves, for the whole drain time-out, and
+// documents that change meanwhile reach it there.
+func TestAWebSocketStaysForTheWholeDrain(t *testing.T) {
+	const drain = 1500 * time.Millisecond
+	s := newSite(t)
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		_, _, _ = c.Read(r.Context())
+	}))
+	s.set("hello")
+	s.balancer("front", "hello", func(b *resource.LoadBalancerSpec) { b.DrainTimeout = resource.Duration(drain) })
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionInService))
+	c, _, err := websocket.Dial(t.Context(), s.url("front"), &websocket.DialOptions{HTTPClient: s.client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	s.replace()
+	began := time.Now()
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took < drain/2 || took > drain+5*time.Second {
+		t.Errorf("it was ended after %s", took)
+	}
+	s.finished()
+	s.until("it is counted as ended", func() bool {
+		f, _ := s.Figures("hello")
+		v := f.ByVersion["1.0.0"]
+		return v.Ended == 1 && v.Failed+v.Cut == 0
+	})
+}
+
+// A gateway that leaves holds no listening socket: an address is free when the one
+// that serves has given it up.
+func TestAGatewayThatLeavesHoldsNoAddress(t *testing.T) {
+	s := newSite(t)
+	s.set("hello")
+	s.balancer("front", "hello")
+	held := newSlow()
+	w := s.workload(held)
+	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
+	address := strings.TrimPrefix(s.url("front"), "http://")
+	c := dialKept(t, address)
+	answered := make(chan error, 1)
+	go func() {
+		_, _, err := c.ask()
+		answered <- err
+	}()
+	<-held.asked
+	s.replace()
+	s.applied(s.update(func(tx *store.Tx) error { return tx.Delete(resource.KindLoadBalancer, "front") }))
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatalf("after the confirmation: %v", err)
+	}
+	l.Close()
+	close(held.answer)
+	if err := <-answered; err != nil {
+		t.Errorf("what was in flight: %v", err)
+	}
+	s.finished()
 }

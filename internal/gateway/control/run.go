@@ -38,6 +38,7 @@ type link struct {
 	// applied is the gateway's snapshot when it was attached.
 	applied wire.Snapshot
 	gone    chan struct{} // closed: the process has ended; of one that leaves
+	foreign bool          // it speaks another protocol: it can only be replaced
 }
 
 func (l *link) close() {
@@ -100,7 +101,12 @@ func (c *Control) once(ctx context.Context, p *pusher) error {
 		}
 		g.Go(func() error { return c.outlast(ctx, e) })
 	}
-	g.Go(func() error { return c.poll(ctx, l, c.update) })
+	g.Go(func() error {
+		if l.foreign {
+			return errors.Join(awaitEnd(ctx, l.hello.Identity), errNone)
+		}
+		return c.poll(ctx, l, c.update)
+	})
 	g.Go(func() error { return p.run(ctx) })
 	g.Go(func() error { return c.prepare(ctx, l, e, p.heirs) })
 	return g.Wait()
@@ -287,8 +293,10 @@ func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var done wire.Applied
-	if _, err := p.link.calls.Call(call, wire.OpApply, a, &done, files...); err != nil {
-		return false, err
+	if !p.link.foreign {
+		if _, err := p.link.calls.Call(call, wire.OpApply, a, &done, files...); err != nil {
+			return false, err
+		}
 	}
 	p.link.known, p.sent = w.Sockets, nil
 	if p.learn(w, done.Errors) {
@@ -307,6 +315,9 @@ func (p *pusher) apply(ctx context.Context, w wire.Snapshot, problems map[string
 
 // confirm notes that every gateway routes by what the documents say at revision.
 func (p *pusher) confirm(revision int64) {
+	if p.link.foreign {
+		return // only its successor will
+	}
 	if p.elder != nil && p.elder.mute() && !p.elder.ended() {
 		revision = 0 // nobody knows what it routes by
 	}

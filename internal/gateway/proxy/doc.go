@@ -41,5 +41,12 @@
 // A non-idempotent request is only sent on a pooled connection that was used
 // within the last second and that the other end has not closed.
 //
+// # Leaving
+//
+// A front whose socket another process accepts on gives its connections to that one:
+// those that wait for a request at once, the others when theirs is answered. What was
+// read of the next request keeps a connection here until that is answered, too. Where
+// the other process is gone, or takes none, answers say `Connection: close`.
+//
 // A crash of this process loses what is in flight and nothing else.
 package proxy

@@ -24,5 +24,8 @@
 // Two goroutines; no buffer while nothing comes. What is too much for a buffer is
 // spliced on Linux: it never leaves the kernel.
 //
+// When another process accepts on the socket, connections stay here and have the
+// drain time-out: nobody can tell between which two bytes they could be given away.
+//
 // A crash of this process loses its connections and nothing else.
 package tcp

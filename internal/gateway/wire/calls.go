@@ -71,14 +71,17 @@ type Stop struct {
 // as the one that leaves until its connections have ended.
 type Leave struct {
 	Epoch int64 `json:"epoch"`
-	// Generation is what both have been given: the one stands for the other.
+	// Generation is what it has applied, and Rehearsed what the other one is to serve
+	// by: the same, unless the two speak other protocols.
 	Generation int64 `json:"generation"`
+	Rehearsed  int64 `json:"rehearsed"`
 }
 
 // Succeed tells the gateway that stands by what its predecessor knew when it stopped
 // accepting. Its one file is the lock. It serves when it answers.
 type Succeed struct {
-	Facts Facts `json:"facts"`
+	Rehearsed int64 `json:"rehearsed"`
+	Facts     Facts `json:"facts"`
 }
 
 // Take gives the successor connections on which nothing has come since their last

@@ -3,10 +3,10 @@
 //
 // A message is a length, a number of files and JSON; the files (listening
 // sockets) travel beside it by SCM_RIGHTS. A call is one message each way, one
-// at a time on a connection. Hello, Attach and Stop mean the same in every
-// version of Drover: a control process can always take over the listeners of a
-// gateway of another version and replace it. The rest is only spoken when
-// Protocol is the same.
+// at a time on a connection. Hello, Attach, Stop and, from protocol 3 on, Leave
+// and what gateways say to each other mean the same in every version of Drover: a
+// control process can always take over the listeners of a gateway of another version
+// and replace it. The rest is only spoken when Protocol is the same.
 //
 // Of two gateways, the one that leaves calls the one that succeeds it, over the
 // socket at which that one stood by: Succeed once, Take for as long as there are

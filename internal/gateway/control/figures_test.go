@@ -1,0 +1,97 @@
+package control_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/internal/gateway/control"
+	"github.com/droverhq/drover/internal/resource"
+)
+
+// What was counted goes on, over the lives of the gateways and of control processes.
+func TestFiguresGoOnOverAReplacement(t *testing.T) {
+	s := newSite(t)
+	s.set("hello")
+	s.balancer("front", "hello")
+	var asked atomic.Uint64
+	w := s.workload(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
+	c, url := s.client(), s.url("front")
+	first := s.figures("hello")
+	stop := s.monotonic("hello", "1.0.0")
+	for range 3 {
+		for range 10 {
+			get(t, c, url)
+		}
+		s.replace()
+		get(t, c, url)
+		s.finished()
+	}
+	stop()
+	s.stopControl()
+	s.startControl()
+	s.until("everything is counted", func() bool {
+		f, ok := s.Figures("hello")
+		return ok && f.ByVersion["1.0.0"].Requests == asked.Load() && f.Incarnation == first.Incarnation
+	})
+}
+
+// figures waits until they are known.
+func (s *site) figures(set string) (f control.Figures) {
+	s.t.Helper()
+	s.until("figures are known", func() (ok bool) { f, ok = s.Figures(set); return ok })
+	return f
+}
+
+// monotonic watches a set's figures until the returned function is called.
+func (s *site) monotonic(set, version string) (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	var wg sync.WaitGroup
+	c := s.Control
+	wg.Go(func() {
+		var last control.Figures
+		for ctx.Err() == nil {
+			f, ok := c.Figures(set)
+			if ok && last.Incarnation == f.Incarnation {
+				was, is := last.ByVersion[version], f.ByVersion[version]
+				if is.Requests < was.Requests || len(is.Latency) < len(was.Latency) {
+					s.t.Errorf("%d requests, then %d", was.Requests, is.Requests)
+				}
+			}
+			if ok {
+				last = f
+			}
+			<-time.After(time.Millisecond)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+// A gateway that leaves and is killed takes its counts along: no difference from
+// what was counted before means anything then.
+func TestFiguresBeginAnewWhenTheGatewayThatLeavesIsKilled(t *testing.T) {
+	s := newSite(t)
+	s.set("hello")
+	s.balancer("front", "hello")
+	held := newSlow()
+	w := s.workload(held)
+	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
+	c := dialKept(t, strings.TrimPrefix(s.url("front"), "http://"))
+	go c.ask()
+	<-held.asked
+	defer close(held.answer)
+	before := s.figures("hello")
+	leaves, _ := s.replace()
+	s.until("both are asked", func() bool { f, ok := s.Figures("hello"); return ok && f.Incarnation == before.Incarnation })
+	if err := syscall.Kill(leaves, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.until("another count begins", func() bool { f, ok := s.Figures("hello"); return ok && f.Incarnation != before.Incarnation })
+	s.applied(s.admit(map[string]resource.Admission{"hello_1": resource.AdmissionOut}))
+}
