@@ -2,12 +2,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,33 +56,46 @@ func (s *server) replaced(before int) (took time.Duration) {
 	return time.Since(began)
 }
 
-// New programs and new processes of the same one, under everything that clients do:
-// nothing fails, and a connection that waits for its next request never ends.
-func TestGatewayReplacedUnderLoadLosesNothing(t *testing.T) {
-	s := startServer(t)
-	programs := []string{anotherBuild(t), drover}
-	s.push("hello:1.0.0", sample.Config{})
-	s.apply(policy{capacity: 2, drain: "3s"}.yaml())
-	address := s.serving(2)
-	tr := s.startTraffic(address)
-	clients := s.startSteady(address, 32, time.Duration(size(2, 5))*time.Second, size(12<<20, 50<<20))
-	for i := range size(3, 10) {
-		before := s.gatewayPID()
-		if i%2 == 0 {
-			s.restartWith(programs[i/2%2])
-		} else {
-			s.replaceGateway()
-		}
-		t.Logf("replacement %d took %s until the one before had ended", i, s.replaced(before).Round(time.Millisecond))
-		tr.reached("1.0.0")
+// replaceGateway has the next gateway take over, by a new program or by a process of
+// the same one, and notes when.
+func (tr *traffic) replaceGateway() {
+	tr.t.Helper()
+	s, n := tr.s, len(tr.replaced)
+	elder, r := s.servingGateway(), span{from: time.Now()}
+	if n%2 == 0 {
+		s.restartWith(tr.programs[n/2%2])
+	} else {
+		s.replaceGateway()
 	}
-	s.eventually(30*time.Second, "each idle connection was used afterwards", func() (bool, error) {
-		return clients.idle.Load() > int64(32*size(3, 10)), nil
-	})
-	clients.end()
-	tr.zeroFailed()
-	if failed, cut := s.counted("failed"), s.counted("cut"); sum(failed)+sum(cut) > 0 {
-		t.Errorf("the gateway counts as failed %v, as cut %v", failed, cut)
+	s.eventually(30*time.Second, "another gateway serves", func() (bool, error) { return s.servingGateway() != elder, nil })
+	r.to = time.Now()
+	tr.replaced = append(tr.replaced, r)
+}
+
+// servingGateway is the process that takes new connections, as it has recorded itself.
+func (s *server) servingGateway() int {
+	s.t.Helper()
+	var id struct{ PID int }
+	text, err := os.ReadFile(filepath.Join(s.data, "run", "gateway.json"))
+	check(s.t, err)
+	check(s.t, json.Unmarshal(text, &id))
+	return id.PID
+}
+
+// gatewaysLeave waits until only the last one is there.
+func (tr *traffic) gatewaysLeave() {
+	tr.t.Helper()
+	tr.s.eventually(2*time.Minute, "one gateway is left", func() (bool, error) { return len(tr.s.gateways()) == 1, nil })
+}
+
+// told checks that connections were closed by an answer that said so only where a
+// gateway was replaced, and that those which were idle then were handed over.
+func (tr *traffic) told(replacements int) {
+	tr.t.Helper()
+	busy, idle := tr.g.Stats().Told, tr.slow.Stats().Told
+	tr.t.Logf("told to close: %d busy connections, %d that were idle most of the time", busy, idle)
+	if replacements == 0 && busy+idle > 0 || idle > uint64(replacements*tr.slowOnes/2) {
+		tr.t.Errorf("%d busy and %d idle connections were to be closed in %d replacements", busy, idle, replacements)
 	}
 }
 
@@ -133,45 +146,19 @@ func TestReplacementsBrokenOff(t *testing.T) {
 	s.apply(policy{capacity: 2, drain: "1s"}.yaml())
 	address := s.serving(2)
 	tr := s.startTrafficWith(load.Options{Address: address, Connections: 16, Rate: 300, PostEvery: 4, BodyBytes: 512, Reconnect: true}, 0)
-	var kills []span
 	for i := range size(8, 60) {
 		s.replaceGateway()
 		time.Sleep(time.Duration(random.IntN(250)) * time.Millisecond)
-		if i%2 == 0 {
+		if list := s.gateways(); i%2 == 0 {
 			s.kill()
 			s.start()
-		} else {
-			kills = append(kills, s.killAGateway(random))
+		} else if len(list) > 0 {
+			tr.killGatewayProcess(list[random.IntN(len(list))])
 		}
-		before := tr.g.Stats()
-		s.eventually(20*time.Second, "requests are answered", func() (bool, error) {
-			now := tr.g.Stats()
-			return now.Requests-now.Failed > before.Requests-before.Failed+50, nil
-		})
-	}
-	stats := tr.end()
-	if stats.Refused > 0 {
-		t.Errorf("%d connections were refused:\n%s", stats.Refused, listed(stats.Failures))
-	}
-	for _, f := range stats.Failures {
-		if !slices.ContainsFunc(kills, func(kill span) bool { return f.Sent.Before(kill.to) && f.Ended.After(kill.from) }) {
-			t.Errorf("was lost without being in flight at a kill: %s", f)
-		}
+		tr.reached("1.0.0")
 	}
 	s.gatewayPID() // there is one in the end
-	tr.nothingTwice()
-	t.Logf("%d gateways killed, %d requests, %d lost in flight", len(kills), stats.Requests, stats.Failed)
-}
-
-func (s *server) killAGateway(random *rand.Rand) span {
-	s.t.Helper()
-	list := s.gateways()
-	kill := span{from: time.Now()}
-	if len(list) > 0 {
-		_ = syscall.Kill(list[random.IntN(len(list))], syscall.SIGKILL)
-	}
-	kill.to = time.Now()
-	return kill
+	tr.lostOnlyInFlight()
 }
 
 // `down` at any point of a replacement leaves nothing behind, with a server and without.
@@ -182,16 +169,16 @@ func TestDownInAReplacement(t *testing.T) {
 	s.apply(policy{capacity: 1, drain: "1s"}.yaml())
 	address := s.serving(1)
 	for i := range size(6, 40) {
-		clients := s.startSteady(address, 2, 10*time.Second, 1<<20) // transfers keep the one that leaves
+		tr := s.startTrafficWith(load.Options{Address: address, Connections: 2, Rate: 2}, 0)
+		tr.startKinds(crowd{transfers: 1, bytes: 1 << 20}, address, address, "") // they keep the one that leaves
 		s.replaceGateway()
 		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond)
-		clients.forgive()
 		if i%2 == 0 {
 			s.kill()
 		}
 		s.mustDrover("down")
 		s.nothingRuns()
-		clients.stop()
+		tr.end() // what was on its way is lost
 		if i%2 > 0 {
 			check(t, s.cmd.Wait())
 		}
@@ -215,7 +202,7 @@ func TestMetadataInAReplacement(t *testing.T) {
 	var answered atomic.Int64
 	for range 4 {
 		calls.Go(func() {
-			for pause(ctx, 25*time.Millisecond) { // below what an instance may ask
+			for rest(ctx, 25*time.Millisecond) { // below what an instance may ask
 				if status, body := metadata(t, http.MethodGet, endpoint, ""); status != http.StatusOK && status != http.StatusTooManyRequests {
 					t.Errorf("%d %s", status, body)
 				}
