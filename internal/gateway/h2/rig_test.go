@@ -211,12 +211,9 @@ func (g *rig) want(frames ...string) {
 func (g *rig) wantLater(want string) {
 	g.t.Helper()
 	var last string
-	for range 100000 {
+	for end := time.Now().Add(patience); last != "end" && time.Now().Before(end); {
 		if last = g.next(); last == want {
 			return
-		}
-		if last == "end" {
-			break
 		}
 	}
 	g.t.Fatalf("got no %q, at last %q", want, last)
