@@ -245,7 +245,9 @@ func TestHandlersOfStreamsThatAreGoneAreBounded(t *testing.T) {
 
 // Frames that were on their way when a stream ended.
 func TestFramesOnStreamsThatAreGone(t *testing.T) {
+	gone := make(chan struct{}, 2)
 	g := newRig(t, func(s *Stream) {
+		defer func() { gone <- struct{}{} }()
 		_ = s.WriteHead(status(413), true)
 		s.CloseRead()
 		_ = s.Flush()
@@ -253,7 +255,7 @@ func TestFramesOnStreamsThatAreGone(t *testing.T) {
 	}).greet()
 	g.headers(1, false, post())
 	g.send()
-	g.want("HEADERS 1 :status=413 end", "RST_STREAM 1 NO_ERROR")
+	g.want("HEADERS 1 :status=413 end")
 	for range 5 { // as much as the connection takes
 		for range 32 {
 			_ = g.framer.WriteData(1, false, make([]byte, plainFrame))
@@ -267,6 +269,8 @@ func TestFramesOnStreamsThatAreGone(t *testing.T) {
 	g.headers(3, true, get())
 	g.send()
 	g.wantLater("HEADERS 3 :status=413 end")
+	<-gone
+	<-gone // else it may be an error of the stream's alone
 	g.headers(3, true, get())
 	g.send()
 	g.wantLater("GOAWAY 3 STREAM_CLOSED")

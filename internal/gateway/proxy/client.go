@@ -1,6 +1,11 @@
 package proxy
 
 import (
+<<<<<<< HEAD
+=======
+	"net"
+	"sync"
+>>>>>>> h2
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
@@ -39,4 +44,31 @@ type client interface {
 	// takeOver gives up the connection for what has been agreed on instead of
 	// HTTP; nil: it cannot be had. The caller closes it.
 	takeOver() *socket.Conn
+}
+
+// expecting is whether a client that expects a 100 has got none yet, nor an answer
+// for which it would be too late.
+type expecting struct {
+	mu   sync.Mutex
+	over bool
+}
+
+func (e *expecting) reset() { e.over = false }
+
+// proceed sends a 100, unless it is too late. No answer begins meanwhile.
+func (e *expecting) proceed(send func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return nil
+	}
+	e.over = true
+	return send()
+}
+
+// end is when an answer begins.
+func (e *expecting) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over = true
 }
