@@ -1,11 +1,7 @@
 package proxy
 
 import (
-<<<<<<< HEAD
-=======
-	"net"
 	"sync"
->>>>>>> h2
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"

@@ -77,14 +77,8 @@ func (h *http1) limitRead(at time.Time) { _ = h.conn.in.TCP.SetReadDeadline(at) 
 
 // read asks a client that waits for it to send its body.
 func (h *http1) read(p []byte) (int, error) {
-<<<<<<< HEAD
-	if h.req.Expect100 && h.answering() {
-		h.conn.progress()
-		if err := h.conn.in.Interject(proceed); err != nil { // others may be in send
-=======
 	if h.req.Expect100 {
 		if err := h.expecting.proceed(h.proceed); err != nil {
->>>>>>> h2
 			return 0, err
 		}
 	}
@@ -93,8 +87,7 @@ func (h *http1) read(p []byte) (int, error) {
 
 func (h *http1) proceed() error {
 	h.conn.progress()
-	_, err := h.conn.in.TCP.Write(proceed) // others may be in send
-	return err
+	return h.conn.in.Interject(proceed) // others may be in send
 }
 
 func (h *http1) interim(a *h1.Response) error {
