@@ -121,7 +121,7 @@ func (a *answers) Approved(eventID string) (time.Time, bool) {
 func (a *answers) Figures(set string) (Figures, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.connected || a.facts.Incarnation == "" {
+	if !a.connected || a.facts.Incarnation == "" || a.elder != nil && a.elder.mute {
 		return Figures{}, false
 	}
 	f := Figures{

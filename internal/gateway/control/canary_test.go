@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/control"
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
 )
@@ -173,5 +174,30 @@ func TestPreview(t *testing.T) {
 	}
 	if _, ok := s.Preview("hello"); ok {
 		s.until("it is forgotten", func() bool { _, ok := s.Preview("hello"); return !ok })
+	}
+}
+
+// The outcome goes over to the gateway's successor: who was asked is not asked again.
+func TestValidationIsKnownToTheSuccessor(t *testing.T) {
+	s := newSite(t)
+	var asked atomic.Int64
+	w := s.workload(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/selftest" {
+			asked.Add(1)
+		}
+	}))
+	s.set("hello")
+	s.applied(s.instance("hello_0", "1.0.0", w.address, resource.AdmissionOut, func(in *resource.InstanceStatus) {
+		in.Health, in.Validate = resource.HealthHealthy, &resource.Validation{Path: "/selftest", Expect: 200, Timeout: resource.Duration(patience)}
+	}))
+	var before, after control.Validation
+	s.until("it is validated", func() (ok bool) { before, ok = s.Validation("hello_0"); return ok })
+	s.replace()
+	s.finished()
+	s.stopControl() // what it was told before does not count
+	s.startControl()
+	s.until("the outcome is known", func() (ok bool) { after, ok = s.Validation("hello_0"); return ok })
+	if asked.Load() != 1 || !after.At.Equal(before.At) {
+		t.Errorf("asked %d times, with %+v and then %+v", asked.Load(), before, after)
 	}
 }

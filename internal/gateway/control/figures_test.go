@@ -2,10 +2,8 @@ package control_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,27 +17,49 @@ func TestFiguresGoOnOverAReplacement(t *testing.T) {
 	s := newSite(t)
 	s.set("hello")
 	s.balancer("front", "hello")
-	var asked atomic.Uint64
-	w := s.workload(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	held := newSlow()
+	w := s.workload(held)
 	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
 	c, url := s.client(), s.url("front")
 	first := s.figures("hello")
+	counts := func(what string, want uint64) {
+		t.Helper()
+		s.until(what, func() bool {
+			f, ok := s.Figures("hello")
+			return ok && f.ByVersion["1.0.0"].Requests == want && f.Incarnation == first.Incarnation
+		})
+	}
 	stop := s.monotonic("hello", "1.0.0")
-	for range 3 {
+	answered := uint64(0)
+	for range 2 {
+		keeps := make(chan error, 1) // the gateway that leaves
+		go func() {
+			resp, err := c.Get(url)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			keeps <- err
+		}()
+		<-held.asked
 		for range 10 {
-			get(t, c, url)
+			get(t, c, url+"/quick")
 		}
 		s.replace()
-		get(t, c, url)
+		get(t, c, url+"/quick")
+		answered += 11
+		counts("both gateways' counts add up", answered)
+		held.answer <- struct{}{}
+		if err := <-keeps; err != nil {
+			t.Error(err)
+		}
+		answered++
+		counts("the last one is counted", answered)
 		s.finished()
 	}
 	stop()
 	s.stopControl()
 	s.startControl()
-	s.until("everything is counted", func() bool {
-		f, ok := s.Figures("hello")
-		return ok && f.ByVersion["1.0.0"].Requests == asked.Load() && f.Incarnation == first.Incarnation
-	})
+	counts("the next control process is told all", answered)
 }
 
 // figures waits until they are known.

@@ -27,8 +27,12 @@ const (
 	maxLog   = 10 << 20
 )
 
-// errNone says that no gateway runs.
-var errNone = errors.New("no gateway runs")
+var (
+	// errNone says that no gateway runs.
+	errNone = errors.New("no gateway runs")
+	// errSucceeded says that another one took a gateway's place while it was attached.
+	errSucceeded = errors.New("another gateway has just succeeded this one")
+)
 
 // adopt attaches to the gateway in a role; nil, nil: there is none (any more).
 func (c *Control) adopt(ctx context.Context, r wire.Role) (*link, error) {
@@ -36,7 +40,11 @@ func (c *Control) adopt(ctx context.Context, r wire.Role) (*link, error) {
 		conn, hello, err := find(ctx, c.runDir, r)
 		switch {
 		case err == nil:
-			return c.attach(ctx, conn, hello, r)
+			l, err := c.attach(ctx, conn, hello, r)
+			if errors.Is(err, errSucceeded) && chance < chances {
+				continue
+			}
+			return l, err
 		case errors.Is(err, errNone):
 			return nil, nil
 		case ctx.Err() != nil:
@@ -72,6 +80,10 @@ func (c *Control) attach(ctx context.Context, conn *wire.Conn, hello wire.Hello,
 	if err := c.book.adopt(a.Sockets, files); err != nil {
 		conn.Close()
 		return nil, err
+	}
+	if id, known := r.Recorded(c.runDir); r == wire.Serving && known && id != hello.Identity && id.Alive() {
+		conn.Close()
+		return nil, errSucceeded
 	}
 	if hello.Protocol != wire.Protocol && r == wire.Leaving {
 		defer conn.Close()

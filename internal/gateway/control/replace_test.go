@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -328,4 +329,38 @@ func TestAGatewayThatLeavesHoldsNoAddress(t *testing.T) {
 		t.Errorf("what was in flight: %v", err)
 	}
 	s.finished()
+}
+
+// Who is up is not found out anew: the first request to the successor finds an
+// instance, though no probe has ended there.
+func TestTheSuccessorKnowsWhoIsUp(t *testing.T) {
+	s := newSite(t)
+	hang := make(chan struct{})
+	var hangs atomic.Bool
+	w := s.workload(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" && hangs.Load() {
+			<-hang
+		}
+	}))
+	defer close(hang)
+	probed := func(spec *resource.ScaleSetSpec) {
+		spec.Health.Path, spec.Health.Timeout = "/healthz", resource.Duration(patience)
+	}
+	s.set("hello", probed)
+	s.balancer("front", "hello")
+	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
+	c, url := s.client(), s.url("front")
+	get(t, c, url)
+	var before control.ProbeResult
+	s.until("it was probed", func() (ok bool) { before, ok = s.Probe("hello_1"); return ok && before.Successes > 0 })
+	hangs.Store(true)
+	s.replace()
+	began := time.Now()
+	if status, _ := get(t, c, url); status != http.StatusOK || time.Since(began) > time.Second {
+		t.Errorf("%d after %s", status, time.Since(began))
+	}
+	s.finished()
+	if now, ok := s.Probe("hello_1"); !ok || now.Successes < before.Successes {
+		t.Errorf("of the probes before %+v is known", now)
+	}
 }

@@ -210,13 +210,17 @@ func (p *pusher) run(ctx context.Context) error {
 		if !trouble {
 			retry.Stop()
 		}
+		heirs := p.heirs
+		if p.sent == nil {
+			heirs = nil // there is nothing yet to succeed to
+		}
 		select {
 		case <-ctx.Done():
 			retry.Stop()
 			return ctx.Err()
 		case <-p.control.view.changed:
 			retry.Stop()
-		case h := <-p.heirs:
+		case h := <-heirs:
 			retry.Stop()
 			if err := p.succeed(ctx, h); err == nil {
 				return errReplaced
