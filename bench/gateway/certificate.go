@@ -1,28 +1,42 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"net/http/httptest"
+	"net"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // pair are the files of a certificate and its key; both is for HAProxy.
 type pair struct{ cert, key, both string }
 
-// writePair writes what the standard library tests servers with: RSA of 2,048 bits.
+// writePair writes a certificate with a key as authorities give them out today: P-256.
 func writePair(dir string) (p pair, err error) {
-	srv := httptest.NewTLSServer(nil)
-	defer srv.Close()
-	own := srv.TLS.Certificates[0]
-	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return p, err
 	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]})
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	chain, err := x509.CreateCertificate(rand.Reader, template, template, own.Public(), own)
+	if err != nil {
+		return p, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		return p, err
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain})
 	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	p = pair{filepath.Join(dir, "bench.crt"), filepath.Join(dir, "bench.key"), filepath.Join(dir, "bench.pem")}
 	return p, errors.Join(os.WriteFile(p.cert, cert, 0o600), os.WriteFile(p.key, key, 0o600), os.WriteFile(p.both, append(cert, key...), 0o600))

@@ -59,10 +59,14 @@ func (o Options) withDefaults() Options {
 
 func (o Options) dial() (net.Conn, error) {
 	d := &net.Dialer{Timeout: o.Timeout}
-	if o.TLS != nil {
-		return tls.DialWithDialer(d, "tcp", o.Address, o.TLS)
+	if o.TLS == nil {
+		return d.Dial("tcp", o.Address)
 	}
-	return d.Dial("tcp", o.Address)
+	c, err := tls.DialWithDialer(d, "tcp", o.Address, o.TLS)
+	if err != nil {
+		return nil, err // and not a nil *tls.Conn
+	}
+	return c, nil
 }
 
 // Generator keeps a load on an address.

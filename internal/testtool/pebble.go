@@ -28,7 +28,7 @@ type Pebble struct {
 	// Roots are who signs what it issues.
 	Roots *x509.CertPool
 
-	log buffer
+	log Buffer
 }
 
 // PebbleOptions say what names lead to, and how long certificates are good.
@@ -42,13 +42,15 @@ type PebbleOptions struct {
 	Valid   time.Duration
 }
 
+// pebbleDir is where the program is, once it was built.
+var pebbleDir string
+
 // buildPebble makes the program, once.
-var buildPebble = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pebble-")
-	if err != nil {
+var buildPebble = sync.OnceValues(func() (program string, err error) {
+	if pebbleDir, err = os.MkdirTemp("", "pebble-"); err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "pebble")
+	program = filepath.Join(pebbleDir, "pebble")
 	out, err := exec.Command("go", "build", "-o", program, "github.com/letsencrypt/pebble/v2/cmd/pebble").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
@@ -56,10 +58,10 @@ var buildPebble = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// RemovePebble removes the program. It is for TestMain.
+// RemovePebble removes the program, if a test has built it. It is for TestMain.
 func RemovePebble() {
-	if program, err := buildPebble(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(program))
+	if pebbleDir != "" {
+		_ = os.RemoveAll(pebbleDir)
 	}
 }
 
@@ -209,19 +211,19 @@ func answerDNS(q []byte, resolve func(string) net.IP) []byte {
 	return append(a, resolve(name[1:]).To4()...)
 }
 
-// buffer keeps what a process writes.
-type buffer struct {
+// Buffer keeps what a process writes, while others read it.
+type Buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
-func (b *buffer) String() string {
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()

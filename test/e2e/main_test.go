@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/droverhq/drover/internal/testtool"
 )
 
 // long runs the full sizes: go test ./test/e2e -long -timeout 2h
@@ -42,6 +44,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	defer testtool.RemovePebble()
 	drover, workload = filepath.Join(dir, "drover"), filepath.Join(dir, "program", "workload")
 	for bin, pkg := range map[string]string{drover: "../../cmd/drover", workload: "./workload"} {
 		if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/droverhq/drover/internal/client/imagepush"
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/sample"
+	"github.com/droverhq/drover/internal/testtool"
 )
 
 // server is a real `drover up` on a folder of its own.
@@ -37,22 +37,7 @@ type server struct {
 	base    v1.Image // the workload's layer
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type lockedBuffer = testtool.Buffer
 
 // newServer makes a server that does not run yet; what it starts is gone, and
 // checked to be gone, at the test's end.

@@ -3,7 +3,8 @@
 //
 // A Front is one listening socket. It speaks HTTP/1.1 on connections of its own,
 // in front (package h1 reads and writes the messages) and behind (package
-// upstream). Each of a client's connections has one goroutine, which reads a head,
+// upstream). Whether there is TLS in front is seen when a connection begins (hands
+// are shaken in its own goroutine, in the time that a head may take) and nowhere else. Each of a client's connections has one goroutine, which reads a head,
 // has it answered and passes the answer on; a body that is streamed to a backend
 // has one more. A connection that begins as one of HTTP/2 does is package h2's from
 // then on: its goroutine reads it, and each of its streams has one of its own. What a request needs of the documents is in a Config, which is

@@ -20,12 +20,6 @@ func goroutines() int {
 	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "proxy.(*conn).serve(")
 }
 
-func (c *conn) isParked() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.parking == parked
-}
-
 // parkedConnections asks once on each of n connections, and waits until none has a goroutine.
 func (g *rig) parkedConnections(n int) (conns []net.Conn, ask func(net.Conn)) {
 	g.t.Helper()
@@ -97,4 +91,47 @@ func TestParkedConnectionsEndInOrder(t *testing.T) {
 			t.Errorf("a parked connection ended with %d, %v", n, err)
 		}
 	}
+}
+
+func TestOverTLSConnectionsWithoutGoroutines(t *testing.T) {
+	t.Run("wait", TestIdleConnectionsHoldNoGoroutine)
+	t.Run("end", TestParkedConnectionsEndInOrder)
+}
+
+// A connection by TLS that waits holds what crypto/tls keeps for it, and nothing else.
+func TestIdleConnectionsByTLSHoldLittle(t *testing.T) {
+	const connections, each = 400, 16 << 10
+	g := secureRig(t)
+	g.raw("a", answers(200, "ok"))
+	g.parkedOver(1) // what is made once
+	before := memory()
+	kept := g.parkedOver(connections)
+	got := (memory() - before) / connections
+	t.Logf("%d bytes a connection", got)
+	if got > each*costOfMemory {
+		t.Errorf("a connection holds %d bytes, more than %d", got, each)
+	}
+	for _, c := range kept {
+		c.Close()
+	}
+}
+
+// parkedOver asks once on each of n connections and forgets the client's part of TLS.
+func (g *rig) parkedOver(n int) (kept []net.Conn) {
+	g.t.Helper()
+	for range n {
+		s, c := g.tapped()
+		fmt.Fprint(s, request)
+		g.wantAnswer(bufio.NewReader(s), "ok")
+		kept = append(kept, c.Conn)
+	}
+	until(g.t, "all are parked", func() bool {
+		for _, c := range g.front.connections(nil) {
+			if !c.isParked() {
+				return false
+			}
+		}
+		return goroutines() == 0
+	})
+	return kept
 }

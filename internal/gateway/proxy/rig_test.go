@@ -46,8 +46,8 @@ type rig struct {
 	trust    *tls.Config // of clients that speak TLS; nil: they do not
 }
 
-// overTLS is what tests are below that are to speak TLS.
-const overTLS = "TestOverTLS/"
+// overTLS is how the names of tests begin that are to speak TLS.
+const overTLS = "TestOverTLS"
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
@@ -161,6 +161,12 @@ func (g *rig) dial() net.Conn {
 		return s
 	}
 	return c
+}
+
+func (c *conn) isParked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parking == parked
 }
 
 // breakOff resets a connection, without a goodbye.
