@@ -96,8 +96,8 @@ func (p *pass) endStep(fresh []*member) {
 		return
 	}
 	fit := allFit(fresh, p.Set.Spec.Capacity)
-	if !fit && !p.until(end.Add(s.Policy.StartTimeout.Std())) {
-		return // instances that a scale-out made on the way
+	if !fit && !p.late(fresh, end.Add(s.Policy.StartTimeout.Std())) {
+		return // instances that a scale-out made on the way, or that somebody restarts
 	}
 	found := judgeStep(s.Policy, p.window())
 	p.note(found)

@@ -79,6 +79,7 @@ func instanceOf(i resource.Instance) wire.Instance {
 		PID:       i.Status.PID,
 		Healthy:   i.Status.Health == resource.HealthHealthy && i.Status.Address != "",
 		Validate:  validateOf(i.Status),
+		Renewing:  i.Status.Operation != nil && i.Status.Operation.Released != nil,
 	}
 	if i.Status.StartedAt != nil {
 		w.StartedAt = *i.Status.StartedAt
@@ -87,9 +88,9 @@ func instanceOf(i resource.Instance) wire.Instance {
 }
 
 // validateOf is what is left to be asked of an instance before it takes traffic.
-// Who is under notice never will.
+// Who is to be deleted never will.
 func validateOf(s resource.InstanceStatus) *wire.Validate {
-	if s.Validate == nil || s.Notice != nil || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
+	if s.Validate == nil || s.Terminating() || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
 		return nil
 	}
 	return &wire.Validate{Path: s.Validate.Path, Expect: s.Validate.Expect, Timeout: s.Validate.Timeout.Std()}

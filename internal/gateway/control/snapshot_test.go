@@ -140,14 +140,26 @@ func TestAnswersAreOfTheMoment(t *testing.T) {
 	}
 }
 
+// The gateway knows of who is being reimaged once its process may be another one.
+func TestRenewingIsTold(t *testing.T) {
+	for want, op := range map[bool]*resource.Operation{false: {Started: &time.Time{}}, true: {Started: &time.Time{}, Released: &time.Time{}}} {
+		if got := instanceOf(resource.Instance{Status: resource.InstanceStatus{Operation: op}}).Renewing; got != want {
+			t.Errorf("%+v: %t", op, got)
+		}
+	}
+}
+
 // Who is to leave is not asked any more, though it may have been started anew since.
 func TestNothingIsAskedUnderNotice(t *testing.T) {
 	s := resource.InstanceStatus{Admission: resource.AdmissionOut, Validate: &resource.Validation{Path: "/selftest", Expect: 200}}
 	if validateOf(s) == nil {
 		t.Fatal("it is not asked before")
 	}
-	s.Notice = &resource.Notice{EventID: "e"}
+	s.Notice = &resource.Notice{EventID: "e", Type: resource.EventTerminate}
 	if got := validateOf(s); got != nil {
 		t.Errorf("it is asked %+v", got)
+	}
+	if s.Notice.Type = resource.EventRedeploy; validateOf(s) == nil {
+		t.Error("it is not asked when it comes back from a reimage")
 	}
 }
