@@ -118,8 +118,12 @@ func (o *order) warnings() []string {
 	if !o.serving() || slices.ContainsFunc(o.others, standsIn) {
 		return nil
 	}
-	return []string{fmt.Sprintf("no other instance of scale set %s is healthy and in service: while %s is away requests wait, for the load balancer's queueTimeout at most",
-		o.set.Name, o.Name)}
+	text := fmt.Sprintf("no other instance of scale set %s is healthy and in service: ", o.set.Name)
+	mate := func(m member) bool { return m.Status.Colour == o.Status.Colour && !m.departs() && !m.recovered() }
+	if slices.ContainsFunc(o.others, mate) {
+		text += fmt.Sprintf("it waits for one, %s at most; then, ", resource.Duration(lastLimit))
+	}
+	return []string{text + fmt.Sprintf("while %s is away, requests wait for the load balancer's queueTimeout at most", o.Name)}
 }
 
 // drop deletes an instance that an older snapshot did not know and that its user does

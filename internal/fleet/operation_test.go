@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,8 +133,14 @@ func TestOperateWarns(t *testing.T) {
 		t.Errorf("another one serves: %v %+v", err, in.Status.Operation)
 	}
 	_, f = orderView(t, func(_ *resource.ScaleSet, s *resource.InstanceStatus) { s.Health = resource.HealthUnhealthy })
-	if in, err := f.Operate(t.Context(), "web_0", restart, "me"); err != nil || len(in.Status.Operation.Warnings) != 1 {
+	if in, err := f.Operate(t.Context(), "web_0", restart, "me"); err != nil || len(in.Status.Operation.Warnings) != 1 || !strings.Contains(in.Status.Operation.Warnings[0], "waits for one, 5m at most") {
 		t.Errorf("no other serves: %v %+v", err, in.Status.Operation)
+	}
+	_, f = orderView(t, func(_ *resource.ScaleSet, s *resource.InstanceStatus) {
+		s.Goal, s.Operation = resource.GoalDelete, &resource.Operation{Action: remove}
+	})
+	if in, err := f.Operate(t.Context(), "web_0", restart, "me"); err != nil || len(in.Status.Operation.Warnings) != 1 || strings.Contains(in.Status.Operation.Warnings[0], "at most; then") {
+		t.Errorf("there is no other: %v %+v", err, in.Status.Operation)
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -102,7 +103,7 @@ func TestDownWhileAnInstanceIsRenewed(t *testing.T) {
 	s.start()
 	s.back("hello_1")
 	s.marked("hello_1", true)
-	s.marked("hello_0", true)
+	s.marked("hello_0", os.Geteuid() == 0) // every start compares, otherwise
 	endpoint := s.endpointOf("hello_1")
 	if status, body := metadata(t, http.MethodPost, endpoint, fmt.Sprintf(`{"StartRequests":[{"EventId":%q}]}`, event)); status != http.StatusOK {
 		t.Fatalf("the approval was answered with %d: %s", status, body)
