@@ -67,10 +67,10 @@ func writeInstances(tx *store.Tx, v View, plan Plan) (revision int64, err error)
 	}
 	for _, in := range plan.Change {
 		err := store.Edit(tx, resource.KindInstance, in.Name, func(o *resource.Instance) error {
-			if !sameWish(o.Status, seen[in.Name]) {
+			if !sameWish(&o.Status, seen[in.Name]) {
 				return store.ErrConflict // somebody asked for something meanwhile
 			}
-			wish(&o.Status, in.Status)
+			wish(&o.Status, &in.Status)
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {
@@ -89,7 +89,7 @@ func writeInstances(tx *store.Tx, v View, plan Plan) (revision int64, err error)
 }
 
 // wish copies the fields that are fleet's to change.
-func wish(to *resource.InstanceStatus, s resource.InstanceStatus) {
+func wish(to, s *resource.InstanceStatus) {
 	to.Admission, to.DrainingSince, to.Served = s.Admission, s.DrainingSince, s.Served
 	to.Goal, to.Discard = s.Goal, s.Discard
 	to.Notice, to.Operation = s.Notice, s.Operation
@@ -98,7 +98,7 @@ func wish(to *resource.InstanceStatus, s resource.InstanceStatus) {
 }
 
 // sameWish says whether all that is fleet's is the same.
-func sameWish(a, b resource.InstanceStatus) bool {
+func sameWish(a, b *resource.InstanceStatus) bool {
 	var x, y resource.InstanceStatus
 	wish(&x, a)
 	wish(&y, b)
@@ -169,6 +169,16 @@ func trimHistory(tx *store.Tx, set string) error {
 
 // report logs what a step did, once it is written.
 func (f *Fleet) report(v View, plan Plan) {
+	f.reportOperations(v, plan)
+	r := plan.Rollout
+	if r == nil || v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase && v.Rollout.Status.Step == r.Status.Step {
+		return
+	}
+	f.log.Info("rollout", "set", r.Spec.Set, "rollout", r.Name, "phase", r.Status.Phase,
+		"step", r.Status.Step, "reason", r.Status.Reason)
+}
+
+func (f *Fleet) reportOperations(v View, plan Plan) {
 	seen := v.statuses()
 	for _, in := range plan.Change {
 		before, now := seen[in.Name].Operation, in.Status.Operation
@@ -181,10 +191,4 @@ func (f *Fleet) report(v View, plan Plan) {
 			f.log.Info("operation begins", "instance", in.Name, "action", now.Action, "by", now.By)
 		}
 	}
-	r := plan.Rollout
-	if r == nil || v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase && v.Rollout.Status.Step == r.Status.Step {
-		return
-	}
-	f.log.Info("rollout", "set", r.Spec.Set, "rollout", r.Name, "phase", r.Status.Phase,
-		"step", r.Status.Step, "reason", r.Status.Reason)
 }

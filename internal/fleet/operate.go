@@ -43,8 +43,7 @@ func (p *pass) mayStart(m *member) bool {
 	if m.Status.Notice != nil {
 		due = p.due(m)
 	}
-	alone := len(p.colour(m.Status.Colour)) == 1 && !p.shared()
-	return p.free(m, due) || p.until(due) && alone
+	return p.free(m, due) || p.until(due) && !p.shared() && len(p.colour(m.Status.Colour)) == 1
 }
 
 // shared says whether both colours are meant to have some of the traffic.

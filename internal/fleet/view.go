@@ -33,10 +33,10 @@ type View struct {
 }
 
 // statuses are the instances' as they were seen, by name.
-func (v View) statuses() map[string]resource.InstanceStatus {
-	seen := make(map[string]resource.InstanceStatus, len(v.Instances))
-	for _, in := range v.Instances {
-		seen[in.Name] = in.Status
+func (v View) statuses() map[string]*resource.InstanceStatus {
+	seen := make(map[string]*resource.InstanceStatus, len(v.Instances))
+	for i := range v.Instances {
+		seen[v.Instances[i].Name] = &v.Instances[i].Status
 	}
 	return seen
 }

@@ -161,7 +161,7 @@ func (w *world) decide() (again time.Duration) {
 		if p.Status.Notice == nil && in.Status.Notice != nil {
 			w.tell(p)
 		}
-		wish(&p.Status, in.Status)
+		wish(&p.Status, &in.Status)
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
