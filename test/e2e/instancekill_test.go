@@ -68,6 +68,48 @@ func TestControlKilledWhileAnInstanceIsRenewed(t *testing.T) {
 	load.zeroFailed()
 }
 
+// Whatever is asked of random instances, while versions roll, the set is scaled and the
+// control process is killed at random points, loses nothing, and ends.
+func TestRandomOperationsLoseNothing(t *testing.T) {
+	random := seeded(t)
+	s := startServer(t)
+	s.push("hello:1.0.0", sample.Config{})
+	p := policy{capacity: 4, bake: "500ms", drain: "1s", keep: "1s"}
+	s.apply(p.yaml())
+	load := s.startTraffic(s.serving(4))
+	current, accepted := "1.0.0", 0
+	for i := 1; i <= size(4, 25); i++ {
+		next := fmt.Sprintf("1.%d.0", i)
+		s.push("hello:"+next, sample.Config{StartDelayMs: random.IntN(500)})
+		rollout := s.roll("hello:" + next)
+		for range 6 {
+			list := s.instances()
+			name := list[random.IntN(len(list))].Name
+			action := []resource.Action{resource.ActionRestart, resource.ActionReimage, resource.ActionDelete}[random.IntN(3)]
+			if _, err := s.client.Operate(s.ctx(), name, action); err == nil {
+				accepted++
+			}
+			s.mustDrover("scale", "hello", fmt.Sprint(3+random.IntN(2)))
+			time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
+			if random.IntN(3) == 0 {
+				s.kill()
+				s.start()
+			}
+		}
+		s.ends(rollout, resource.RolloutSucceeded)
+		current = next
+	}
+	s.mustDrover("scale", "hello", "4")
+	s.settled(current, 4)
+	for _, in := range s.instances() {
+		if in.Status.Operation != nil && in.Status.Admission == resource.AdmissionInService {
+			t.Errorf("%s serves, and is left with %+v", in.Name, in.Status.Operation)
+		}
+	}
+	t.Logf("%d operations were accepted", accepted)
+	load.zeroFailed()
+}
+
 // The gateway is killed while an instance drains and while it is away: the next one
 // goes on with it.
 func TestGatewayKilledWhileAnInstanceIsRenewed(t *testing.T) {
