@@ -127,8 +127,13 @@ func (m *member) operated() bool {
 // away says whether it is out of service for that.
 func (m *member) away() bool { return m.operated() && m.Status.Operation.Started != nil }
 
-// late says that a wait for instances to become healthy has lasted until t. It counts
-// none that somebody restarts meanwhile: that has a limit of its own.
+// late says that a wait for instances to become healthy has lasted until t. While one
+// is away it is not: that has a limit of its own.
 func (p *pass) late(list []*member, t time.Time) bool {
-	return p.until(t) && !slices.ContainsFunc(list, (*member).operated)
+	return p.until(t) && !slices.ContainsFunc(list, (*member).away)
+}
+
+// left are those of list that nobody asks anything of.
+func left(list []*member) []*member {
+	return slices.DeleteFunc(slices.Clone(list), (*member).operated)
 }
