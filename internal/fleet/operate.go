@@ -63,7 +63,7 @@ func (p *pass) release(m *member) {
 	if m.Status.Notice != nil && m.Status.Notice.Started == nil {
 		m.annotate(func(n *resource.Notice) { n.Started = op.Started })
 	}
-	if !p.drained(m) {
+	if !p.drained(m) || !p.hidden(m) {
 		return
 	}
 	op.Released = new(p.Now)
@@ -75,6 +75,16 @@ func (p *pass) release(m *member) {
 	} else {
 		s.Restart = max(s.Restart, s.Restarted) + 1
 	}
+}
+
+// hidden says whether the next process cannot mistake the event of its own reimage for
+// another one. A gateway that does not confirm it is not waited for as long as a drain.
+func (p *pass) hidden(m *member) bool {
+	if m.Status.Notice == nil || p.Hidden[m.Name] {
+		return true
+	}
+	p.again(drainPoll)
+	return p.until(m.Status.Operation.Started.Add(p.DrainTimeout + confirmLimit))
 }
 
 // takeBack ends an operation once its outcome is known; who is fit then comes into

@@ -42,6 +42,12 @@ func toldOf(v *View) {
 	v.Instances[1].Status.Notice = reimageNotice(v.Set.Spec, v.Instances[1], v.Now)
 }
 
+// outOf has it out of service, and the gateways may not know.
+func outOf(v *View) {
+	s := &v.Instances[1].Status
+	s.Admission, s.Operation.Started, s.Notice.Started = isOut, new(v.Now), new(v.Now)
+}
+
 func drainOf(ended resource.DrainEnd) func(*View) {
 	return func(v *View) {
 		s := &v.Instances[1].Status
@@ -62,6 +68,13 @@ var takenOut = []struct {
 	{"its drain lasts", resource.ActionRestart, []func(*View){drainOf("")}, isDraining, true, 0},
 	{"its drain is over", resource.ActionRestart, []func(*View){drainOf(resource.DrainIdle)}, isOut, true, 1},
 	{"it has no traffic", resource.ActionReimage, []func(*View){func(v *View) { v.Instances[1].Status.Admission = isOut }}, isOut, true, 1},
+	{"its drain is over, and its event is shown", resource.ActionReimage, []func(*View){toldOf, outOf}, isOut, true, 0},
+	{"its drain is over, and its event is hidden", resource.ActionReimage, []func(*View){toldOf, outOf, func(v *View) {
+		v.Hidden = map[string]bool{"web_1": true}
+	}}, isOut, true, 1},
+	{"its event is shown for too long", resource.ActionReimage, []func(*View){toldOf, outOf, func(v *View) {
+		v.Now = v.Now.Add(confirmLimit + v.DrainTimeout)
+	}}, isOut, true, 1},
 	{"it was told", resource.ActionReimage, []func(*View){toldOf}, isIn, false, 0},
 	{"it says that it won't", resource.ActionReimage, []func(*View){toldOf, func(v *View) { v.Instances[1].Status.Health = resource.HealthUnhealthy }}, isDraining, false, 0},
 	{"it approved", resource.ActionReimage, []func(*View){toldOf, func(v *View) {

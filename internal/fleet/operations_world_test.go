@@ -46,6 +46,12 @@ func (w *world) operateOne(p *process, action resource.Action) {
 	p.Instance, p.Revision = o.Instance, w.revision
 }
 
+// hides says whether a gateway that knows its document hides its own event from it.
+func (p *process) hides() bool {
+	s := p.Status
+	return s.Admission == resource.AdmissionOut && s.Notice != nil && s.Operation != nil && s.Operation.Started != nil
+}
+
 // renew is a compute that starts a new process where one was asked for.
 func (w *world) renew(p *process) {
 	switch {
@@ -131,6 +137,9 @@ func (w *world) checkEnded(in resource.Instance, old resource.InstanceStatus) {
 	}
 	if end, busy := w.draining[in.Name]; busy && w.now.Before(end) {
 		w.t.Fatalf("the process of %s is ended before its drain", in.Name)
+	}
+	if p := w.instances[in.Name]; in.Status.Notice != nil && w.gatewayUp() && (w.applied < p.Revision || !p.hides()) && w.now.Before(in.Status.Operation.Started.Add(confirmLimit)) {
+		w.t.Fatalf("the process of %s is ended, and the next one will see its event", in.Name)
 	}
 	if n := in.Status.Notice; n != nil && n.Approved == nil && w.now.Before(n.NotBefore) {
 		w.t.Fatalf("the process of %s is ended %s before its time, and it did not approve", in.Name, n.NotBefore.Sub(w.now))

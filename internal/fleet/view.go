@@ -20,6 +20,8 @@ type View struct {
 	ShiftApplied bool
 	// Drains are the gateways' answers about the Draining instances.
 	Drains map[string]Drain
+	// Hidden are those out of service whose own event no gateway shows them any more.
+	Hidden map[string]bool
 	// DrainTimeout is the longest of the balancers that serve the set.
 	DrainTimeout time.Duration
 	// Approved are the events that were approved, and when.

@@ -85,7 +85,7 @@ func (w *world) publish(version string, f fault) {
 
 func (w *world) view() View {
 	v := View{Now: w.now, Set: w.set, Versions: w.versions, DrainTimeout: 10 * time.Second,
-		Drains: map[string]Drain{}, Validations: map[string]Validation{}}
+		Drains: map[string]Drain{}, Validations: map[string]Validation{}, Hidden: map[string]bool{}}
 	if w.gatewayUp() {
 		v.Approved = w.approved
 	}
@@ -98,6 +98,9 @@ func (w *world) view() View {
 	}
 	for _, name := range w.names() {
 		v.Instances = append(v.Instances, w.instances[name].Instance)
+		if w.gatewayUp() && w.applied >= w.instances[name].Revision && w.instances[name].hides() {
+			v.Hidden[name] = true
+		}
 		if end, ok := w.draining[name]; ok && w.gatewayUp() {
 			d := Drain{InFlightAtStart: 1}
 			if !w.now.Before(end) {

@@ -79,12 +79,18 @@ func instanceOf(i resource.Instance) wire.Instance {
 		PID:       i.Status.PID,
 		Healthy:   i.Status.Health == resource.HealthHealthy && i.Status.Address != "",
 		Validate:  validateOf(i.Status),
-		Renewing:  i.Status.Operation != nil && i.Status.Operation.Released != nil,
+		Renewing:  renewing(i.Status),
 	}
 	if i.Status.StartedAt != nil {
 		w.StartedAt = *i.Status.StartedAt
 	}
 	return w
+}
+
+// renewing says that an instance is out of service for what it was told, so that its
+// process may be another one soon.
+func renewing(s resource.InstanceStatus) bool {
+	return s.Operation != nil && s.Operation.Started != nil && s.Admission == resource.AdmissionOut
 }
 
 // validateOf is what is left to be asked of an instance before it takes traffic.

@@ -140,11 +140,22 @@ func TestAnswersAreOfTheMoment(t *testing.T) {
 	}
 }
 
-// The gateway knows of who is being reimaged once its process may be another one.
+// The gateway knows of who is being reimaged before its process may be another one.
 func TestRenewingIsTold(t *testing.T) {
-	for want, op := range map[bool]*resource.Operation{false: {Started: &time.Time{}}, true: {Started: &time.Time{}, Released: &time.Time{}}} {
-		if got := instanceOf(resource.Instance{Status: resource.InstanceStatus{Operation: op}}).Renewing; got != want {
-			t.Errorf("%+v: %t", op, got)
+	begun := &resource.Operation{Action: resource.ActionReimage, Started: &time.Time{}}
+	for _, test := range []struct {
+		admission resource.Admission
+		operation *resource.Operation
+		want      bool
+	}{
+		{resource.AdmissionOut, begun, true},
+		{resource.AdmissionDraining, begun, false},
+		{resource.AdmissionOut, &resource.Operation{Action: resource.ActionReimage}, false},
+		{resource.AdmissionOut, nil, false},
+	} {
+		in := resource.Instance{Status: resource.InstanceStatus{Admission: test.admission, Operation: test.operation}}
+		if got := instanceOf(in).Renewing; got != test.want {
+			t.Errorf("%s with %+v: %t", test.admission, test.operation, got)
 		}
 	}
 }
