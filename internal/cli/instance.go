@@ -40,8 +40,9 @@ func (c *cli) instanceActionCommand(action resource.Action, short, long string) 
 	cmd := &cobra.Command{
 		Use:   word + " INSTANCE",
 		Short: short,
-		Long: long + ` It returns once that is accepted;
-with --watch it waits for the end and exits 1 unless the instance is healthy then.`,
+		Long: long + `
+It returns once that is accepted; with --watch it waits for the end and exits 1 unless the
+instance is healthy then.`,
 		Example:           "  drover instance " + word + " hello_3 --watch",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeNames(resource.KindInstance),
