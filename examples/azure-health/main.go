@@ -1,6 +1,6 @@
 // Command azure-health is a web program whose health check heeds Azure's scheduled
 // events, as programs on virtual machine scale sets have it: from its own Terminate
-// event on it answers traffic for a grace period, then its health check fails, so
+// or Redeploy event on it answers traffic for a grace period, then its health check fails, so
 // that the load balancer sends nothing new, and then it approves its own end.
 //
 // Nothing in it is Drover's: on Azure it runs with IMDS_ENDPOINT left out.
@@ -26,6 +26,9 @@ import (
 
 // grace is how long the program takes traffic after it was told of its end.
 const grace = 5 * time.Second
+
+// heeded are the events that end this process: that of a deletion and of a reimage.
+var heeded = []string{"Terminate", "Redeploy"}
 
 func main() {
 	if err := serve(); err != nil {
@@ -84,7 +87,7 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.failing = true
-	http.Error(w, "to be deleted", http.StatusServiceUnavailable)
+	http.Error(w, "about to go", http.StatusServiceUnavailable)
 }
 
 // look asks who this instance is and what is scheduled for it.
@@ -107,9 +110,9 @@ func (h *health) look(ctx context.Context) error {
 		return err
 	}
 	for _, e := range scheduled.Events {
-		if e.EventType == "Terminate" && slices.Contains(e.Resources, self.Compute.Name) {
+		if slices.Contains(heeded, e.EventType) && slices.Contains(e.Resources, self.Compute.Name) {
 			h.event, h.seen = e.EventID, time.Now()
-			log.Printf("told that this instance is to be deleted: event %s", e.EventID)
+			log.Printf("told that this instance is to go: %s, event %s", e.EventType, e.EventID)
 		}
 	}
 	return nil

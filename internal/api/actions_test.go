@@ -77,7 +77,22 @@ func TestActions(t *testing.T) {
 	for _, body := range []string{`{}`, `{"capacity":-1}`, `{"capacity":10001}`, `{"capacity":"many"}`, `{"capacity":1.5}`, `[]`} {
 		e.wantCode(resource.CodeInvalid, e.do("POST", "/api/v1/scalesets/hello/scale", ownerToken, body))
 	}
-	for _, action := range []string{"restart", "reimage", "delete"} {
-		e.wantCode(resource.CodeUnsupported, e.do("POST", "/api/v1/instances/hello_1/"+action, ownerToken, ""))
+}
+
+func TestInstanceActions(t *testing.T) {
+	e := newEnv(t)
+	e.put(doc(resource.KindInstance, "hello_1", `{}`, `{"set":"hello","colour":"blue","health":"Healthy","admission":"InService","goal":"Run","phase":"Running"}`))
+	for word, action := range map[string]resource.Action{"restart": resource.ActionRestart, "reimage": resource.ActionReimage, "delete": resource.ActionDelete} {
+		path := "/api/v1/instances/hello_1/" + word
+		var in resource.Instance
+		e.want(200, e.do("POST", path, ownerToken, "")).decode(t, &in)
+		if op := in.Status.Operation; op == nil || op.Action != action || op.By != "root" {
+			t.Errorf("%s became %+v", word, op)
+		}
+		e.want(200, e.do("POST", path, ownerToken, "{}"))
+		e.wantCode(resource.CodeInvalid, e.do("POST", path, ownerToken, `{"force":true}`))
+		e.wantCode(resource.CodeForbidden, e.do("POST", path, readerToken, ""))
+		e.wantCode(resource.CodeNotFound, e.do("POST", "/api/v1/instances/hello_2/"+word, ownerToken, ""))
 	}
+	e.wantCode(resource.CodeNotFound, e.do("POST", "/api/v1/instances/hello_1/explode", ownerToken, ""))
 }

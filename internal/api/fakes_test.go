@@ -137,6 +137,18 @@ func (p *ports) Rollback(_ context.Context, rollout, _ string) (resource.Rollout
 	return rolloutAt("hello-10", 9), rollout == "hello-9", p.fail
 }
 
+func (p *ports) Operate(ctx context.Context, instance string, action resource.Action, by string) (resource.Instance, error) {
+	var out resource.Instance
+	_, err := p.store.Update(ctx, func(tx *store.Tx) error {
+		return store.Edit(tx, resource.KindInstance, instance, func(i *resource.Instance) error {
+			i.Status.Operation = &resource.Operation{Action: action, By: by}
+			out = *i
+			return p.fail
+		})
+	})
+	return out, err
+}
+
 func (p *ports) Scale(ctx context.Context, set string, capacity int) (resource.ScaleSet, error) {
 	var out resource.ScaleSet
 	_, err := p.store.Update(ctx, func(tx *store.Tx) error {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -38,17 +39,22 @@ func (w logWriter) Begins(position string) {
 
 func (s *Server) routeInstances() {
 	one := apiPrefix + "/instances/{name}"
-	for _, a := range []struct{ name, summary string }{
-		{"restart", "Restart an instance"}, {"reimage", "Replace an instance's OS disk; its data disk is kept"},
-		{"delete", "Delete an instance"},
+	for _, a := range []struct {
+		action  resource.Action
+		summary string
+	}{
+		{resource.ActionRestart, "Restart an instance, out of service"},
+		{resource.ActionReimage, "Replace an instance's OS disk, out of service; its data disk is kept"},
+		{resource.ActionDelete, "Delete an instance, which makes its scale set one smaller"},
 	} {
+		name := strings.ToLower(string(a.action))
 		register(s, huma.Operation{
-			OperationID: a.name + "OneInstance", Method: http.MethodPost, Path: one + "/" + a.name, Tags: []string{resource.KindInstance},
+			OperationID: name + "OneInstance", Method: http.MethodPost, Path: one + "/" + name, Tags: []string{resource.KindInstance},
 			Summary: a.summary, Errors: []int{404, 409, 413, 507},
 		}, func(ctx context.Context, in *bodyInput) (*instanceOutput, error) {
-			return s.actOnInstance(ctx, a.name, in)
+			return s.actOnInstance(ctx, a.action, in)
 		})
-		s.setBody(one+"/"+a.name, http.MethodPost, s.schemaOf(noBody{}))
+		s.setBody(one+"/"+name, http.MethodPost, s.schemaOf(noBody{}))
 	}
 	op := huma.Operation{
 		OperationID: "readLogs", Method: http.MethodGet, Path: one + "/logs", Tags: []string{resource.KindInstance},
@@ -62,17 +68,14 @@ func (s *Server) routeInstances() {
 	registerStream(s, op, s.logs)
 }
 
-func (s *Server) actOnInstance(ctx context.Context, action string, in *bodyInput) (*instanceOutput, error) {
+func (s *Server) actOnInstance(ctx context.Context, action resource.Action, in *bodyInput) (*instanceOutput, error) {
 	if err := may(ctx, VerbWrite, resource.KindInstance, in.Name); err != nil {
 		return nil, err
 	}
 	if err := decodeBody(in.RawBody, &noBody{}); err != nil {
 		return nil, err
 	}
-	if s.Instances == nil {
-		return nil, resource.Errorf(resource.CodeUnsupported, "%s of a single instance is not yet supported", action)
-	}
-	i, err := s.Instances.ActOnInstance(ctx, in.Name, action, callOf(ctx).who.String())
+	i, err := s.Fleet.Operate(ctx, in.Name, action, callOf(ctx).who.String())
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ type DeleteRequest struct {
 	By       Principal
 }
 
-// Fleet changes scale sets and their rollouts.
+// Fleet changes scale sets, their rollouts and their instances.
 type Fleet interface {
 	// StartRollout writes the set's image, if one is given, and the rollout in one
 	// transaction. The answer has no name when the set runs that model already.
@@ -88,6 +88,9 @@ type Fleet interface {
 	Rollback(ctx context.Context, rollout, by string) (r resource.Rollout, made bool, err error)
 	// Scale changes a set's capacity.
 	Scale(ctx context.Context, set string, capacity int) (resource.ScaleSet, error)
+	// Operate asks for something to be done to one instance, and answers with the
+	// instance: its operation is what will be done.
+	Operate(ctx context.Context, instance string, action resource.Action, by string) (resource.Instance, error)
 }
 
 // RolloutRequest asks for a rollout. Without an image the stored spec is meant.
@@ -96,11 +99,6 @@ type RolloutRequest struct {
 	Strategy resource.UpgradeMode
 	Force    bool
 	By       string
-}
-
-// Instances acts on one instance: restart, reimage or delete.
-type Instances interface {
-	ActOnInstance(ctx context.Context, name, action, by string) (resource.Instance, error)
 }
 
 // Logs writes the last tail lines of an instance's output to w (-1: all) and, with

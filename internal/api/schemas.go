@@ -133,6 +133,8 @@ func valueSchemas() map[reflect.Type]*huma.Schema {
 		reflect.TypeFor[resource.Health]():        enum("Initializing", "Healthy", "Unhealthy", "Unknown"),
 		reflect.TypeFor[resource.Admission]():     enum("InService", "Draining", "Out"),
 		reflect.TypeFor[resource.Goal]():          enum("Run", "Delete"),
+		reflect.TypeFor[resource.Action]():        enum("Restart", "Reimage", "Delete"),
+		reflect.TypeFor[resource.EventType]():     enum("Terminate", "Redeploy"),
 		reflect.TypeFor[resource.InstancePhase](): enum("Pending", "Starting", "Running", "BackingOff", "Stopping", "Failed"),
 		reflect.TypeFor[resource.RolloutPhase](): enum("Pending", "Starting", "Validating", "Shifting", "Upgrading", "Baking", "Finishing",
 			"Paused", "RollingBack", "Succeeded", "RolledBack", "Cancelled", "Failed"),

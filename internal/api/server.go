@@ -51,8 +51,6 @@ type Options struct {
 	Deleters map[string]Deleter
 	// Registry serves /v2/ and authenticates there. Absent: 404.
 	Registry http.Handler
-	// Instances acts on single instances. Absent: not yet supported.
-	Instances Instances
 	// Traffic gives the gateway's counters for /metrics. Absent: none.
 	Traffic Traffic
 	// HostFiles says which files of the machine documents may name. Absent: none.

@@ -281,7 +281,7 @@ func (a *App) apiOptions(address string) api.Options {
 		Writers: map[string]api.Writer{resource.KindScaleSet: scaleSets{a.store}},
 		Deleters: map[string]api.Deleter{
 			resource.KindScaleSet:     scaleSets{a.store},
-			resource.KindInstance:     instances{a.store},
+			resource.KindInstance:     instances{a.fleet},
 			resource.KindImage:        images{a.gallery.DeleteImage},
 			resource.KindImageVersion: images{a.gallery.DeleteVersion},
 		},

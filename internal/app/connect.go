@@ -171,11 +171,11 @@ func (s scaleSets) Delete(ctx context.Context, d resource.Document, r api.Delete
 	return false, nil
 }
 
-// instances deletes those that nobody but their user can decide about.
-type instances struct{ store *store.Store }
+// instances deletes single ones.
+type instances struct{ fleet *fleet.Fleet }
 
-func (i instances) Delete(ctx context.Context, d resource.Document, _ api.DeleteRequest) (bool, error) {
-	_, err := i.store.Update(store.Essential(ctx), func(tx *store.Tx) error { return fleet.Remove(tx, d.Name) })
+func (i instances) Delete(ctx context.Context, d resource.Document, r api.DeleteRequest) (bool, error) {
+	_, err := i.fleet.Operate(ctx, d.Name, resource.ActionDelete, r.By.String())
 	return false, err
 }
 

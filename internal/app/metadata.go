@@ -125,7 +125,7 @@ func ownFacts(in gateway.MetadataInstance) imds.Instance {
 	return imds.Instance{
 		Name: in.Name, ScaleSet: in.Set, ID: in.ID, Image: in.Image, Version: in.Version,
 		Location: "local", Zone: in.Placement.Zone, FaultDomain: in.Placement.FaultDomain,
-		Tags: in.Tags, Address: address.Addr(),
+		Tags: in.Tags, Address: address.Addr(), Renewing: in.Renewing,
 	}
 }
 
@@ -147,6 +147,7 @@ func (s metadata) Document(set string) imds.Document {
 
 var descriptions = map[resource.EventType]string{
 	resource.EventTerminate: "The instance is to be deleted: by a scale-in, a rollout, or with its scale set.",
+	resource.EventRedeploy:  "The instance is to be reimaged: it is started anew from its image, and its data folder is kept.",
 }
 
 func (s metadata) Approve(ctx context.Context, set string, events []string) error {

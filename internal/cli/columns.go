@@ -70,12 +70,18 @@ func instanceCells(now time.Time, i resource.Instance) []string {
 	return []string{i.Name, s.Set, string(s.Colour), s.Version, string(s.Health), admissionText(s), s.Address, pid, strconv.Itoa(s.Restarts), age(now, i.Created)}
 }
 
-// admissionText also says that the instance was told that it is to be deleted.
+// admissionText also says what the instance was told, or is asked to do.
 func admissionText(s resource.InstanceStatus) string {
-	if s.Notice == nil || s.Goal == resource.GoalDelete {
+	op := s.Operation
+	switch {
+	case s.Goal == resource.GoalDelete:
 		return string(s.Admission)
+	case op != nil && op.Released != nil:
+		return string(s.Admission) + " (" + progressive[op.Action] + ")"
+	case s.Notice != nil:
+		return string(s.Admission) + " (under notice)"
 	}
-	return string(s.Admission) + " (under notice)"
+	return string(s.Admission)
 }
 
 func rolloutCells(now time.Time, r resource.Rollout) []string {

@@ -24,7 +24,8 @@ func (c *cli) deleteCommand() *cobra.Command {
 		Use:   "delete KIND NAME | delete KIND --all",
 		Short: "Delete one document, or all of a kind",
 		Long: `Delete one document, or all of a kind, and return when they are gone. Deleting a scale
-set cancels its rollout, drains its instances and removes their data. With -o json the
+set cancels its rollout, drains its instances and removes their data; deleting an
+instance drains it and makes its set one smaller. With -o json the
 result is {"kind","name","deleted"}, or an array of them with --all; deleted is false for
 what --no-wait left on its way out.`,
 		Example: `  drover delete scaleset hello
@@ -36,9 +37,14 @@ what --no-wait left on its way out.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&o.all, "all", false, "all documents of the kind")
+	o.waits(cmd)
+	return c.connects(c.formats(cmd))
+}
+
+// waits gives a command the flags that say whether it waits for the end.
+func (o *deleteOptions) waits(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return once the deletion has begun")
 	cmd.Flags().Var(&o.timeout, "timeout", "how long to wait for the end")
-	return c.connects(c.formats(cmd))
 }
 
 func (c *cli) delete(ctx context.Context, cl *client.Client, o deleteOptions, args []string) error {

@@ -29,7 +29,7 @@ to a new version without losing a request. One binary is the server and its clie
 	)
 	addGroup(root, "server", c.upCommand(), c.downCommand(), c.backupCommand(), c.restoreCommand(), c.tokenCommand(), c.versionCommand())
 	addGroup(root, "documents", c.applyCommand(), c.diffCommand(), c.getCommand(), c.describeCommand(), c.deleteCommand())
-	addGroup(root, "work", c.statusCommand(), c.rolloutCommand(), c.scaleCommand(), c.logsCommand(), c.imageCommand())
+	addGroup(root, "work", c.statusCommand(), c.rolloutCommand(), c.scaleCommand(), c.instanceCommand(), c.logsCommand(), c.imageCommand())
 	if c.local.Demo != nil {
 		addGroup(root, "server", c.local.Demo())
 	}

@@ -291,6 +291,19 @@ func (f fakeFleet) Delete(ctx context.Context, d resource.Document, _ api.Delete
 	return d.Kind != resource.KindScaleSet, err
 }
 
+func (f fakeFleet) Operate(ctx context.Context, name string, action resource.Action, by string) (in resource.Instance, err error) {
+	_, err = f.store.Update(ctx, func(tx *store.Tx) error {
+		return store.Edit(tx, resource.KindInstance, name, func(i *resource.Instance) error {
+			i.Status.Operation = &resource.Operation{Action: action, By: by, At: time.Now().UTC(), Warnings: []string{"nobody\nstands in"}}
+			return nil
+		})
+	})
+	if err != nil {
+		return in, err
+	}
+	return store.GetAs[resource.InstanceSpec, resource.InstanceStatus](ctx, f.store, resource.KindInstance, name)
+}
+
 func (f fakeFleet) StartRollout(ctx context.Context, set string, r api.RolloutRequest) (resource.Rollout, error) {
 	s, err := store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, set)
 	if err != nil || s.Status.Model != nil && s.Status.Model.Image == r.Image {

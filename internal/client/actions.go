@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/droverhq/drover/internal/resource"
@@ -64,6 +65,14 @@ func (c *Client) Scale(ctx context.Context, set string, capacity int) (resource.
 		method: http.MethodPost, path: []string{"scalesets", set, "scale"}, body: map[string]int{"capacity": capacity},
 	}, &s)
 	return s, err
+}
+
+// Operate asks for one instance to be restarted, reimaged or deleted, and
+// returns it as it is then: its operation is what was asked.
+func (c *Client) Operate(ctx context.Context, instance string, action resource.Action) (resource.Instance, error) {
+	var i resource.Instance
+	_, err := c.call(ctx, request{method: http.MethodPost, path: []string{"instances", instance, strings.ToLower(string(action))}}, &i)
+	return i, err
 }
 
 // Delete deletes a document, or begins to: done says that it is gone already.

@@ -49,7 +49,7 @@ func (c *Compute) start(ctx context.Context, in resource.Instance, set resource.
 	spec := Spec{
 		Name: in.Name, Set: in.Status.Set, Colour: in.Status.Colour, Model: in.Status.Model,
 		Placement: in.Status.Placement, StopTimeout: set.StopTimeout,
-		Restarts: in.Status.Restarts, Reimage: in.Status.Reimage,
+		Restarts: in.Status.Restarts, Reimage: in.Status.Reimage, Restart: in.Status.Restart,
 	}
 	err := c.book(ctx, &spec)
 	if err == nil {
@@ -73,7 +73,7 @@ func (c *Compute) stillWanted(ctx context.Context, in resource.Instance) (bool, 
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return now.Status.Goal == in.Status.Goal && now.Status.Reimage == in.Status.Reimage &&
+	return now.Status.Goal == in.Status.Goal && now.Status.Reimage == in.Status.Reimage && now.Status.Restart == in.Status.Restart &&
 		now.Status.Model.Key() == in.Status.Model.Key(), err
 }
 

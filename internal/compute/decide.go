@@ -53,8 +53,8 @@ func decide(v view) decision {
 	case s.Goal == resource.GoalDelete:
 		s.Phase, d.Action = resource.InstanceStopping, actDelete
 	case v.State.Running && v.outdated():
-		s.Phase, s.GraceSince, s.HealthySince = resource.InstanceStopping, nil, nil
-		s.Health, d.Action = resource.HealthInitializing, actStop
+		v.stopping(s)
+		d.Action = actStop
 	case v.State.Running:
 		v.adopt(s)
 		d.Again = evaluate(v, s)
@@ -69,10 +69,26 @@ func decide(v view) decision {
 	return d
 }
 
-// outdated: what runs was made from another model or before the wanted reimage.
+// outdated: what runs, or ran last, was made from another model or before the
+// wanted reimage or restart.
 func (v view) outdated() bool {
 	made := v.State.Spec
-	return made.Reimage < v.Status.Reimage || made.Model.Key() != v.Status.Model.Key()
+	return v.remade() || made != nil && made.Restart < v.Status.Restart
+}
+
+// remade: what comes next has another OS disk than what was there.
+func (v view) remade() bool {
+	made := v.State.Spec
+	return made != nil && (made.Reimage < v.Status.Reimage || made.Model.Key() != v.Status.Model.Key())
+}
+
+// stopping: it is to be started anew. Grace begins anew with a reimage, or with a
+// restart after it was Healthy.
+func (v view) stopping(s *resource.InstanceStatus) {
+	if v.remade() || s.HealthySince != nil {
+		s.GraceSince = nil
+	}
+	s.Phase, s.Health, s.HealthySince = resource.InstanceStopping, resource.HealthInitializing, nil
 }
 
 // adopt reports a process that runs, whoever started it.
@@ -81,14 +97,14 @@ func (v view) adopt(s *resource.InstanceStatus) {
 		at := v.State.StartedAt
 		s.StartedAt, s.HealthySince = &at, nil
 		s.Restarts = max(s.Restarts, v.State.Spec.Restarts)
-		if s.GraceSince == nil {
+		if s.GraceSince == nil || s.Reimaged < v.State.Spec.Reimage {
 			since := v.Now.Add(-v.State.Age)
 			s.GraceSince, s.Health = &since, resource.HealthInitializing
 		}
 	}
 	s.Phase, s.PID, s.NextStart = resource.InstanceRunning, v.State.PID, nil
 	s.Address = Address(v.State.Spec.Port)
-	s.Reimaged, s.HasData = v.State.Spec.Reimage, v.State.HasData
+	s.Reimaged, s.Restarted, s.HasData = v.State.Spec.Reimage, v.State.Spec.Restart, v.State.HasData
 	s.Conditions = resource.ClearCondition(s.Conditions, ConditionStartFailed)
 	v.say(s, resource.ConditionImageFieldsUnused, len(v.State.Ignored) > 0, "NotHonoured",
 		"the image sets "+strings.Join(v.State.Ignored, ", ")+", which has no effect here")
@@ -117,9 +133,13 @@ func (v view) ended(s *resource.InstanceStatus) {
 	case known && st.Exit != nil:
 		v.crashed(s)
 	default:
-		// Ended on purpose, by `down` or the machine's restart, or its record is lost.
+		// Ended on purpose: by `down` or the machine's restart, or to be started anew. Or
+		// its record is lost.
+		if s.Phase != resource.InstanceStopping {
+			s.GraceSince = nil
+		}
 		s.Phase, s.Health = resource.InstancePending, resource.HealthInitializing
-		s.GraceSince, s.HealthySince, s.NextStart = nil, nil, nil
+		s.HealthySince, s.NextStart = nil, nil
 	}
 }
 
@@ -160,6 +180,9 @@ func (v view) portTaken(s *resource.InstanceStatus) {
 // restart starts an instance that isn't there, when its time has come.
 func (d *decision) restart(v view) {
 	s := &d.Status
+	if s.Phase == resource.InstanceBackingOff && v.outdated() {
+		s.NextStart = nil // what crashed is not what is to be started
+	}
 	// A clock that was set back mustn't make it wait longer than the schedule ever does.
 	if s.NextStart != nil && s.NextStart.After(v.Now) && s.NextStart.Sub(v.Now) <= backoffMost {
 		d.Again = sooner(d.Again, s.NextStart.Sub(v.Now))

@@ -97,6 +97,21 @@ func TestDecideAction(t *testing.T) {
 			v.Status.Reimage = 1
 			return v
 		}, actStop, resource.InstanceStopping},
+		{"a restart is wanted", func() view {
+			v := running(time.Second)
+			v.Status.Restart = 1
+			return v
+		}, actStop, resource.InstanceStopping},
+		{"it crashed and a restart is wanted", func() view {
+			v := dead(time.Second)
+			v.Status.Restart = 1
+			return v
+		}, actStart, resource.InstanceStarting},
+		{"it could not be reimaged", func() view {
+			v := dead(2 * time.Second)
+			v.Status.Reimage, v.Status.PID, v.Status.Phase, v.Status.NextStart = 1, 0, resource.InstanceFailed, at(3*time.Second)
+			return v
+		}, actNothing, resource.InstanceFailed},
 		{"it runs another model", func() view {
 			v := running(time.Second)
 			v.Status.Model.Digest = "sha256:b"
@@ -217,6 +232,50 @@ func TestAdoptedFailureOfTheLauncher(t *testing.T) {
 	c := resource.FindCondition(s.Conditions, ConditionStartFailed)
 	if s.Phase != resource.InstanceFailed || c == nil || c.Reason != ReasonNotExecutable || s.Restarts != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The grace period begins anew with a reimage, and with a restart after it was
+// Healthy; until it was, a restart is given what is left.
+func TestGraceAfterWhatWasAsked(t *testing.T) {
+	restarted := func(s *resource.InstanceStatus) { s.Restart = 1 }
+	reimaged := func(s *resource.InstanceStatus) { s.Reimage = 1 }
+	for _, test := range []struct {
+		name  string
+		asked func(*resource.InstanceStatus)
+		well  bool // before
+		down  bool // it crashed when it was asked for
+		grace time.Duration
+	}{
+		{"a restart", restarted, true, false, 60 * time.Second},
+		{"a restart before it was healthy", restarted, false, false, 0},
+		{"a restart of one that crashed before", restarted, false, true, 0},
+		{"a reimage", reimaged, true, false, 60 * time.Second},
+		{"a reimage before it was healthy", reimaged, false, false, 60 * time.Second},
+		{"a reimage of one that crashed before", reimaged, false, true, 60 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := running(60 * time.Second)
+			if test.down {
+				v = dead(60 * time.Second)
+			}
+			if test.well {
+				v = healthy(v, time.Second)
+			}
+			test.asked(&v.Status)
+			if d := decide(v); !test.down {
+				v.Status = d.Status
+				v.State.Running, v.State.PID = false, 0 // stopped on purpose
+			}
+			v.Status = decide(v).Status
+			spec := *v.State.Spec
+			spec.Restart, spec.Reimage = v.Status.Restart, v.Status.Reimage
+			v.State = State{Name: "web_1", Exists: true, Running: true, PID: 8, StartedAt: v.Now, Spec: &spec}
+			s := decide(v).Status
+			if !s.Renewed() || s.GraceSince == nil || s.GraceSince.Sub(noon) != test.grace || s.Health == resource.HealthHealthy {
+				t.Errorf("it is %s, its grace began at %v, %+v", s.Health, s.GraceSince, s)
+			}
+		})
 	}
 }
 

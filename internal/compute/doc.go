@@ -11,8 +11,10 @@
 // Failed, until NextStart: 250 ms after the first, twice as long after each
 // further one, a minute at most; the row of crashes begins anew once it has been
 // Healthy for a minute. A program that ends while another process has its port is
-// started on another one, the first time at once. Stopping is on the way out, or to be started from
-// another model.
+// started on another one, the first time at once. Stopping is on the way out, or to be
+// started anew: from another model, with a new OS disk (Reimage), or as it is (Restart).
+// The last two are counts, of what is wanted in the document and of what was done in
+// the driver's record: what runs was started after as many as that says.
 //
 // Health and Admission are two facts. Health is written here alone, from the
 // set's health check (health.go); Admission is fleet's, and nothing here reads it.

@@ -70,6 +70,8 @@ type Spec struct {
 	Restarts    int                `json:"restarts"`
 	// Reimage is the count of replacements that the OS disk must have seen.
 	Reimage int `json:"reimage,omitempty"`
+	// Restart is the count of requested restarts that the process comes after.
+	Restart int `json:"restart,omitempty"`
 }
 
 // State is what a driver finds of one instance.

@@ -74,7 +74,7 @@ func remade(state State, now time.Time) resource.Instance {
 		Set: spec.Set, Colour: spec.Colour, Model: spec.Model, Version: spec.Model.Version,
 		Placement: spec.Placement, Health: resource.HealthInitializing, Admission: resource.AdmissionOut,
 		Goal: resource.GoalRun, Phase: resource.InstancePending, Restarts: spec.Restarts,
-		Reimage: spec.Reimage, Reimaged: spec.Reimage,
+		Reimage: spec.Reimage, Reimaged: spec.Reimage, Restart: spec.Restart, Restarted: spec.Restart,
 	}
 	in.Status.Conditions = resource.SetCondition(nil, resource.Condition{
 		Type: resource.ConditionRecovered, Status: true, Reason: "UnknownToStore", Since: now,

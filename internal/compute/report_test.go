@@ -12,7 +12,7 @@ import (
 // Every field of the status has one writer: what is not fleet's, report copies.
 func TestReportCopiesAllThatIsComputes(t *testing.T) {
 	fleets := []string{"Set", "Colour", "Model", "Version", "Admission", "Placement", "Goal", "Discard", "Reimage", "DrainingSince",
-		"Served", "Notice", "Validate", "Validated"}
+		"Served", "Notice", "Operation", "Restart", "Validate", "Validated"}
 	now, code := time.Now(), 1
 	found := resource.InstanceStatus{
 		Set: "web", Colour: resource.Green, Version: "1.0.0", Model: resource.Model{Version: "1.0.0"},
@@ -21,6 +21,7 @@ func TestReportCopiesAllThatIsComputes(t *testing.T) {
 		Conditions: []resource.Condition{{Type: "c"}}, Goal: resource.GoalDelete, Phase: resource.InstanceRunning,
 		HasData: true, Discard: true, Reimage: 1, DrainingSince: &now,
 		Served: true, Notice: &resource.Notice{EventID: "e"}, Validate: &resource.Validation{Path: "/"}, Validated: &resource.Validated{At: now},
+		Operation: &resource.Operation{At: now}, Restart: 1, Restarted: 1,
 		Reimaged: 1, NextStart: &now, Crashes: 1, GraceSince: &now, HealthySince: &now,
 	}
 	var to resource.InstanceStatus

@@ -264,7 +264,7 @@ func report(to *resource.InstanceStatus, s resource.InstanceStatus) {
 	to.Phase, to.Health, to.HealthySince = s.Phase, s.Health, s.HealthySince
 	to.Address, to.PID, to.StartedAt = s.Address, s.PID, s.StartedAt
 	to.Restarts, to.Crashes, to.LastExit = s.Restarts, s.Crashes, s.LastExit
-	to.Reimaged, to.NextStart, to.GraceSince = s.Reimaged, s.NextStart, s.GraceSince
+	to.Reimaged, to.Restarted, to.NextStart, to.GraceSince = s.Reimaged, s.Restarted, s.NextStart, s.GraceSince
 	to.HasData = s.HasData
 	to.Conditions = s.Conditions
 }

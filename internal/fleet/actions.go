@@ -171,34 +171,6 @@ func Delete(tx *store.Tx, name string, revision int64) error {
 	return err
 }
 
-// Remove deletes an instance that an older snapshot did not know and that its user
-// does not want back. Its set, if there still is one, decides about all others.
-func Remove(tx *store.Tx, name string) error {
-	err := store.Edit(tx, resource.KindInstance, name, func(in *resource.Instance) error {
-		set, err := stored(tx, in.Status.Set)
-		switch {
-		case err != nil:
-			return err
-		case resource.FindCondition(in.Status.Conditions, resource.ConditionRecovered) == nil:
-			return resource.Errorf(resource.CodeInvalid, "instance %s cannot be deleted by itself: its set decides how many there are; scale that", name)
-		case in.Status.Admission != resource.AdmissionOut:
-			return resource.Errorf(resource.CodeConflict, "instance %s still takes traffic; it is taken out once the instances of its set are healthy", name)
-		}
-		switch {
-		case in.Status.Notice != nil: // it goes when that is over
-		case set != nil && owesNotice(set.Spec, in.Status):
-			in.Status.Notice = newNotice(set.Spec, *in, tx.Now())
-		default:
-			in.Status.Goal = resource.GoalDelete
-		}
-		return nil
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return resource.Errorf(resource.CodeNotFound, "instance %s does not exist", name)
-	}
-	return err
-}
-
 // Ask passes a pause, resume or cancel on to a running rollout.
 func (f *Fleet) Ask(ctx context.Context, name string, ask resource.Ask) (resource.Rollout, error) {
 	var out resource.Rollout

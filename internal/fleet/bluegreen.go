@@ -81,12 +81,13 @@ func (p *pass) outOfTime() bool {
 	return p.until(p.leavingSince(p.Rollout.Status.NewColour).Add(p.DrainTimeout + retireLimit))
 }
 
-// reuses says whether this rollback can go back to the kept colour at once.
+// reuses says whether this rollback can go back to the kept colour at once: not
+// while some of it is under notice, or restarted.
 func (p *pass) reuses() bool {
 	prev, r := p.Set.Status.Previous, p.Rollout
 	return r.Spec.RollbackOf != "" && prev != nil && !prev.Failed &&
 		prev.Colour == r.Status.NewColour && prev.Model.Key() == r.Status.ToModel.Key() &&
-		allHealthy(p.colour(prev.Colour), p.Set.Spec.Capacity)
+		allHealthy(p.colour(prev.Colour), p.Set.Spec.Capacity) && !slices.ContainsFunc(p.colour(prev.Colour), (*member).operated)
 }
 
 // bringUp sees to the new colour before it has traffic; false: it has failed, or the
@@ -117,7 +118,7 @@ func (p *pass) starting() {
 		p.ready(fresh)
 		return
 	}
-	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
+	if p.late(fresh, s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
 		p.fail(fmt.Sprintf("not all of the new instances were healthy in %s (startTimeout)", s.Policy.StartTimeout))
 	}
 }
@@ -254,7 +255,7 @@ func (p *pass) finishing() {
 		p.fail(why)
 		return
 	}
-	if p.standBy(slices.Concat(old, p.underNotice(p.Rollout.Status.OldColour))) {
+	if p.standBy(slices.Concat(old, p.departing(p.Rollout.Status.OldColour))) {
 		p.settle(old)
 		p.end(resource.RolloutSucceeded, "")
 	}

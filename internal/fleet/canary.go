@@ -95,9 +95,11 @@ func (p *pass) endStep(fresh []*member) {
 		p.again(drainPoll)
 		return
 	}
-	fit := allFit(fresh, p.Set.Spec.Capacity)
-	if !fit && !p.until(end.Add(s.Policy.StartTimeout.Std())) {
-		return // instances that a scale-out made on the way
+	// A step does not wait for notices: the others are enough, if there are any.
+	others := left(fresh)
+	fit := allFit(fresh, p.Set.Spec.Capacity) || len(fresh) >= p.Set.Spec.Capacity && allFit(others, 1)
+	if !fit && !p.late(fresh, end.Add(s.Policy.StartTimeout.Std())) {
+		return // instances that a scale-out made on the way, or that somebody restarts
 	}
 	found := judgeStep(s.Policy, p.window())
 	p.note(found)
@@ -111,7 +113,7 @@ func (p *pass) endStep(fresh []*member) {
 	case s.Canary.Step < len(s.Policy.Canary)-1:
 		p.canaryStep(s.Canary.Step+1, fresh)
 	default:
-		p.shift(fresh, p.everyone(s.OldColour), resource.RolloutShifting, "all traffic")
+		p.shift(nil, p.everyone(s.OldColour), resource.RolloutShifting, "all traffic") // who is fit serves already
 	}
 }
 

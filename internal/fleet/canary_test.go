@@ -205,6 +205,37 @@ func TestPauseWithinAStep(t *testing.T) {
 	}
 }
 
+// A canary does not wait for an instance under notice of a reimage, or away for it, as
+// long as others of its colour can serve.
+func TestCanaryGoesOnWithoutWhoIsAway(t *testing.T) {
+	for name, test := range map[string]struct {
+		others, moved bool
+	}{"another one serves": {true, true}, "nobody else does": {false, false}} {
+		v := inStep(1)
+		v.tells(canaryHold, answers(1000, time.Millisecond), answers(1000, time.Millisecond))
+		v.Set.Spec.Capacity = 1
+		if test.others {
+			v.Set.Spec.Capacity = 2
+			another, old := v.Instances[1], v.Instances[0]
+			another.Name, old.Name = "web_2", "web_3"
+			v.Instances = append(v.Instances, another, old)
+		}
+		s := &v.Instances[1].Status
+		s.Admission, s.Health = resource.AdmissionOut, resource.HealthUnhealthy
+		s.Operation = &resource.Operation{Action: resource.ActionReimage, At: v.Now, Started: new(v.Now), Released: new(v.Now)}
+		s.Reimage = 1
+		plan := Decide(v)
+		if moved := plan.Rollout.Status.Canary == nil; moved != test.moved || plan.Rollout.Status.Phase != resource.RolloutShifting {
+			t.Errorf("%s: it is %s, moved %t", name, plan.Rollout.Status.Phase, moved)
+		}
+		for _, in := range plan.Change {
+			if in.Name == "web_1" && in.Status.Admission == resource.AdmissionInService {
+				t.Errorf("%s: who is away takes traffic", name)
+			}
+		}
+	}
+}
+
 // While a canary runs both colours serve, and whoever of the new one comes up is let in.
 func TestBothColoursServeInACanary(t *testing.T) {
 	v := inStep(0)

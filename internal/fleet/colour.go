@@ -64,7 +64,7 @@ func (p *pass) serve(list []*member) {
 		case !m.unadmitted():
 		case m.fit():
 			p.admit(m, resource.AdmissionInService)
-		case m.healthy() && !m.refused():
+		case m.healthy() && !m.refused() && !m.away():
 			p.again(bakePoll) // the gateway is about to validate it
 		}
 	}
@@ -121,13 +121,15 @@ func (p *pass) overdue(m *member) bool {
 
 // takeOut drains an instance and then deletes it, after the notice that it is owed.
 func (p *pass) takeOut(m *member) {
-	switch {
-	case m.Status.Notice != nil: // depart sees to it
-	case owesNotice(p.Set.Spec, m.Status):
-		m.Status.Notice, m.changed = newNotice(p.Set.Spec, m.Instance, p.Now), true
-	default:
-		p.finishOff(m)
+	if m.Status.Terminating() {
+		return // depart sees to it
 	}
+	if n := endNotice(p.Set.Spec, m.Instance, p.Now); n != nil {
+		m.supersede()
+		m.Status.Notice, m.changed = n, true
+		return
+	}
+	p.finishOff(m)
 }
 
 // retire drains and deletes all of a colour that does not serve any more, and
@@ -157,7 +159,7 @@ func allHealthy(list []*member, want int) bool {
 		return false
 	}
 	for _, m := range list {
-		if !m.healthy() {
+		if !m.healthy() || m.away() {
 			return false
 		}
 	}
@@ -169,9 +171,10 @@ func allFit(list []*member, want int) bool {
 }
 
 // firstUnhealthy is the first instance that is Unhealthy or cannot be made, or nil.
+// Of those that somebody has restarted it is not yet known.
 func firstUnhealthy(list []*member) *member {
 	for _, m := range list {
-		if m.Status.Health == resource.HealthUnhealthy {
+		if m.Status.Health == resource.HealthUnhealthy && !m.operated() {
 			return m
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
@@ -25,7 +26,7 @@ func (f *Fleet) write(ctx context.Context, v View, plan Plan) error {
 		if err != nil {
 			return fmt.Errorf("scale set %s: %w", plan.Set.Name, err)
 		}
-		revision, err := writeInstances(tx, plan)
+		revision, err := writeInstances(tx, v, plan)
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,8 @@ func same[S, T any](a, b resource.Object[S, T]) bool {
 }
 
 // writeInstances returns the highest revision that it wrote.
-func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
+func writeInstances(tx *store.Tx, v View, plan Plan) (revision int64, err error) {
+	seen := v.statuses()
 	for _, in := range plan.Create {
 		made, err := store.PutAs(tx, in, store.IfRevision(0))
 		if errors.Is(err, store.ErrConflict) {
@@ -65,10 +67,10 @@ func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 	}
 	for _, in := range plan.Change {
 		err := store.Edit(tx, resource.KindInstance, in.Name, func(o *resource.Instance) error {
-			o.Status.Admission, o.Status.DrainingSince = in.Status.Admission, in.Status.DrainingSince
-			o.Status.Goal, o.Status.Discard = in.Status.Goal, in.Status.Discard
-			o.Status.Served, o.Status.Notice = in.Status.Served, in.Status.Notice
-			o.Status.Validate, o.Status.Validated = in.Status.Validate, in.Status.Validated
+			if !sameWish(&o.Status, seen[in.Name]) {
+				return store.ErrConflict // somebody asked for something meanwhile
+			}
+			wish(&o.Status, &in.Status)
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {
@@ -84,6 +86,23 @@ func writeInstances(tx *store.Tx, plan Plan) (revision int64, err error) {
 		revision = max(revision, d.Revision)
 	}
 	return revision, nil
+}
+
+// wish copies the fields that are fleet's to change.
+func wish(to, s *resource.InstanceStatus) {
+	to.Admission, to.DrainingSince, to.Served = s.Admission, s.DrainingSince, s.Served
+	to.Goal, to.Discard = s.Goal, s.Discard
+	to.Notice, to.Operation = s.Notice, s.Operation
+	to.Reimage, to.Restart = s.Reimage, s.Restart
+	to.Validate, to.Validated = s.Validate, s.Validated
+}
+
+// sameWish says whether all that is fleet's is the same.
+func sameWish(a, b *resource.InstanceStatus) bool {
+	var x, y resource.InstanceStatus
+	wish(&x, a)
+	wish(&y, b)
+	return reflect.DeepEqual(x, y)
 }
 
 // writeRollout checks the transition. A move of traffic gets the revision that the
@@ -150,10 +169,26 @@ func trimHistory(tx *store.Tx, set string) error {
 
 // report logs what a step did, once it is written.
 func (f *Fleet) report(v View, plan Plan) {
+	f.reportOperations(v, plan)
 	r := plan.Rollout
 	if r == nil || v.Rollout != nil && v.Rollout.Status.Phase == r.Status.Phase && v.Rollout.Status.Step == r.Status.Step {
 		return
 	}
 	f.log.Info("rollout", "set", r.Spec.Set, "rollout", r.Name, "phase", r.Status.Phase,
 		"step", r.Status.Step, "reason", r.Status.Reason)
+}
+
+func (f *Fleet) reportOperations(v View, plan Plan) {
+	seen := v.statuses()
+	for _, in := range plan.Change {
+		before, now := seen[in.Name].Operation, in.Status.Operation
+		switch {
+		case before == nil:
+		case now == nil:
+			f.log.Info("operation is over", "instance", in.Name, "action", before.Action, "by", before.By,
+				"health", in.Status.Health, "admission", in.Status.Admission)
+		case now.Released != nil && before.Released == nil:
+			f.log.Info("operation begins", "instance", in.Name, "action", now.Action, "by", now.By)
+		}
+	}
 }

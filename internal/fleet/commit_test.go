@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"errors"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +52,33 @@ func TestWeightsAreWrittenBeforeWhoServes(t *testing.T) {
 	}
 	if set.Revision >= in.Revision || r.Status.Shifted.Revision < in.Revision {
 		t.Errorf("the set has revision %d, the instance %d, and %d is to be confirmed", set.Revision, in.Revision, r.Status.Shifted.Revision)
+	}
+}
+
+// Every field has one writer: what compute does not report, and what is not given for
+// good when an instance is made, is written here.
+func TestWishCopiesAllThatIsFleets(t *testing.T) {
+	ours := []string{"Admission", "DrainingSince", "Served", "Goal", "Discard", "Notice", "Operation", "Reimage", "Restart", "Validate", "Validated"}
+	now := time.Now()
+	from := resource.InstanceStatus{
+		Set: "web", Colour: resource.Green, Model: resource.Model{Version: "1"}, Version: "1", Health: resource.HealthHealthy,
+		Admission: resource.AdmissionOut, Address: "a", Placement: resource.Placement{Node: "n"}, PID: 1, StartedAt: &now, Restarts: 1,
+		LastExit: &resource.Exit{}, Conditions: []resource.Condition{{}}, DrainingSince: &now, Served: true, Notice: &resource.Notice{},
+		Operation: &resource.Operation{}, Validate: &resource.Validation{}, Validated: &resource.Validated{}, Goal: resource.GoalRun,
+		Phase: resource.InstanceRunning, HasData: true, Discard: true, Reimage: 1, Reimaged: 1, Restart: 1, Restarted: 1,
+		NextStart: &now, Crashes: 1, GraceSince: &now, HealthySince: &now,
+	}
+	var to resource.InstanceStatus
+	wish(&to, &from)
+	got, all := reflect.ValueOf(to), reflect.ValueOf(from)
+	for i := range got.NumField() {
+		name := got.Type().Field(i).Name
+		if all.Field(i).IsZero() {
+			t.Errorf("the test gives no %s", name)
+		}
+		if copied := !got.Field(i).IsZero(); copied != slices.Contains(ours, name) {
+			t.Errorf("%s: copied %t", name, copied)
+		}
 	}
 }
 

@@ -11,7 +11,9 @@
 // Nothing that took traffic is deleted before every gateway has said that its
 // drain is over, or has been silent for longer than one lives without answering.
 // One that is owed a notice (notice.go) is told first, and from then on counts for
-// nothing but its own way out.
+// nothing but its own way out. What is asked of one instance (operation.go) is done
+// out of service, too (operate.go): compute is asked to end its process once its drain
+// is over, and it comes back when the next one is healthy. No rollout is blamed for it.
 // Traffic never goes back to a colour without a healthy instance while the other has one. A rollout never takes an instance of the serving colour out
 // before all instances of the new one are Healthy, and it always ends: each
 // phase has a limit, and what runs out of time goes back. The new colour gets no

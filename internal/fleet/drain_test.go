@@ -78,7 +78,7 @@ func TestUnconfirmedDrainIsNamedOnce(t *testing.T) {
 	v := viewIn(resource.RolloutFinishing, false)
 	told := v.Instances[0]
 	told.Name, told.Status.Admission, told.Status.DrainingSince = "web_2", resource.AdmissionDraining, new(v.Now)
-	told.Status.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+	told.Status.Notice = &resource.Notice{Type: resource.EventTerminate, EventID: "e", NotBefore: v.Now.Add(noticeTime)}
 	v.Instances, v.Now = append(v.Instances, told), v.Now.Add(confirmLimit)
 	c := resource.FindCondition(Decide(v).Set.Status.Conditions, resource.ConditionDrainUnconfirmed)
 	if c == nil || strings.Count(c.Message, "web_2") != 1 {

@@ -25,7 +25,7 @@ func (p *pass) rollingBack() {
 		}
 		return
 	}
-	if p.retire(s.NewColour) && !slices.ContainsFunc(p.underNotice(s.NewColour), (*member).draining) || p.outOfTime() {
+	if p.retire(s.NewColour) && !slices.ContainsFunc(p.departing(s.NewColour), (*member).draining) || p.outOfTime() {
 		p.endBack()
 	}
 }
@@ -92,10 +92,11 @@ func (p *pass) shiftBack() {
 }
 
 // proven are those that may take traffic again at once: they did before. Those that
-// were made meanwhile pass their validation first.
+// were made meanwhile pass their validation first, and those that are away come back
+// by themselves.
 func proven(list []*member) []*member {
 	return slices.DeleteFunc(slices.Clone(list), func(m *member) bool {
-		return m.unadmitted() && !m.Status.Served && !m.validated()
+		return m.away() || m.unadmitted() && !m.Status.Served && !m.validated()
 	})
 }
 
@@ -108,7 +109,7 @@ func (p *pass) awaitOld() {
 		p.shiftBack()
 		return
 	}
-	if p.until(s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
+	if p.late(old, s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
 		if s.MarkBad {
 			p.rememberBad(s.ToModel, s.Reason)
 		}

@@ -12,38 +12,55 @@ import (
 // another one to become healthy.
 const lastLimit = 5 * time.Minute
 
-// owesNotice says whether an instance must be told before it is deleted: not one
-// that never took traffic, and none twice. Who takes it now may have been admitted
-// before that was noted.
-func owesNotice(set resource.ScaleSetSpec, in resource.InstanceStatus) bool {
-	n := set.TerminateNotification
-	served := in.Served || in.Admission == resource.AdmissionInService || in.Admission == resource.AdmissionDraining
-	return n != nil && n.Enable && served && in.Notice == nil
+// endNotice tells an instance that it is to be deleted; nil: it is owed none. Its
+// event's id comes from what no other instance ever was: who decides the same twice
+// gives one notice.
+func endNotice(set resource.ScaleSetSpec, in resource.Instance, now time.Time) *resource.Notice {
+	if in.Status.Terminating() {
+		return nil
+	}
+	return notice(set.TerminateNotification, resource.EventTerminate, in, "", now)
 }
 
-// newNotice tells an instance that it is to be deleted. The event's id comes from
-// what no other instance ever was: who decides the same twice gives one notice.
-func newNotice(set resource.ScaleSetSpec, in resource.Instance, now time.Time) *resource.Notice {
+// reimageNotice tells an instance that it is to be reimaged, which may happen to it
+// again; nil: it is owed none.
+func reimageNotice(set resource.ScaleSetSpec, in resource.Instance, now time.Time) *resource.Notice {
+	return notice(set.ReimageNotification, resource.EventRedeploy, in, " "+now.Format(time.RFC3339Nano), now)
+}
+
+// notice is for those that took traffic. Who takes it now may have been admitted
+// before that was noted.
+func notice(n *resource.Notification, t resource.EventType, in resource.Instance, which string, now time.Time) *resource.Notice {
+	s := in.Status
+	served := s.Served || s.Admission == resource.AdmissionInService || s.Admission == resource.AdmissionDraining
+	if n == nil || !n.Enable || !served {
+		return nil
+	}
 	return &resource.Notice{
-		EventID: resource.GUID(string(resource.EventTerminate), in), Type: resource.EventTerminate,
-		Since: now, NotBefore: now.Add(set.TerminateNotification.NotBeforeTimeout.Std()),
+		EventID: resource.GUID(string(t)+which, in), Type: t, Since: now, NotBefore: now.Add(n.NotBeforeTimeout.Std()),
 	}
 }
 
-// depart takes those under notice on their way: approval or NotBefore, drain, end.
+// depart takes those that were told of their end on their way: approval or NotBefore, drain, end.
 // Each goes for itself, and nothing that the set does meanwhile calls one back.
 func (p *pass) depart() {
 	for _, m := range p.instances {
 		switch {
-		case m.Status.Notice == nil || m.Status.Goal != resource.GoalRun:
-		case p.released(m):
+		case !m.Status.Terminating() || m.Status.Goal != resource.GoalRun:
+		case m.Status.Notice.Started != nil || p.free(m, p.due(m)):
 			m.annotate(func(n *resource.Notice) { n.Started = new(p.Now) })
 			p.finishOff(m)
-		case m.Status.Admission == resource.AdmissionInService && m.Status.Health != resource.HealthUnhealthy:
-			// It serves on until its notice is over, unless it says itself that it won't.
 		default:
-			p.drained(m)
+			p.heed(m)
 		}
+	}
+}
+
+// heed lets an instance serve until its notice is over, unless it says itself that it
+// won't.
+func (p *pass) heed(m *member) {
+	if m.unadmitted() || m.Status.Health == resource.HealthUnhealthy {
+		p.drained(m)
 	}
 }
 
@@ -54,20 +71,21 @@ func (p *pass) finishOff(m *member) {
 	}
 }
 
-// released says that the notice is over: it was approved, or its time has come.
-// The last one that serves waits a while longer for another.
-func (p *pass) released(m *member) bool {
+// due is when a notice is over: when it was approved, or its time has come.
+func (p *pass) due(m *member) time.Time {
 	n := m.Status.Notice
-	if n.Started != nil {
-		return true
-	}
-	due := n.NotBefore
 	if at, ok := p.Approved[n.EventID]; ok && n.Approved == nil {
 		m.annotate(func(n *resource.Notice) { n.Approved = &at })
 	}
-	if at := m.Status.Notice.Approved; at != nil && at.Before(due) {
-		due = *at
+	if at := m.Status.Notice.Approved; at != nil && at.Before(n.NotBefore) {
+		return *at
 	}
+	return n.NotBefore
+}
+
+// free says whether it may leave service, from due on. The last one that serves waits
+// a while longer for another.
+func (p *pass) free(m *member, due time.Time) bool {
 	return p.until(due) && (!p.lastServing(m) || p.until(due.Add(lastLimit)))
 }
 
@@ -80,7 +98,7 @@ func (p *pass) lastServing(m *member) bool {
 	}
 	shared := p.Set.Status.Weights[m.Status.Colour] > 0
 	return !slices.ContainsFunc(p.instances, func(o *member) bool {
-		return o.Status.Notice == nil && o.Status.Goal == resource.GoalRun && o.serving() &&
+		return o != m && !o.departs() && o.Status.Goal == resource.GoalRun && o.serving() &&
 			(!shared || o.Status.Colour == m.Status.Colour)
 	})
 }
@@ -94,26 +112,26 @@ func (m *member) annotate(change func(*resource.Notice)) {
 	}
 }
 
-// underNotice are the instances of c that were told and are not on their way out yet.
-func (p *pass) underNotice(c resource.Colour) []*member {
+// departing are the instances of c that are to be deleted and may still take traffic.
+func (p *pass) departing(c resource.Colour) []*member {
 	var list []*member
 	for _, m := range p.instances {
-		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && m.Status.Notice != nil && !m.recovered() {
+		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && m.departs() && !m.recovered() {
 			list = append(list, m)
 		}
 	}
 	return list
 }
 
-// everyone of c: those that are meant to be and those under notice.
+// everyone of c: those that are meant to be and those that are to be deleted.
 func (p *pass) everyone(c resource.Colour) []*member {
-	return slices.Concat(p.colour(c), p.underNotice(c))
+	return slices.Concat(p.colour(c), p.departing(c))
 }
 
 // awaitNotices says in the rollout's step that it waits until those of c are gone,
 // and reports whether it does.
 func (p *pass) awaitNotices(c resource.Colour) bool {
-	list := p.underNotice(c)
+	list := slices.DeleteFunc(p.departing(c), func(m *member) bool { return m.Status.Notice == nil })
 	if len(list) == 0 {
 		return false
 	}

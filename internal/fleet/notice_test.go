@@ -220,7 +220,7 @@ func TestShiftTakesThoseUnderNoticeOut(t *testing.T) {
 	v := viewIn(resource.RolloutStarting, false)
 	told := v.Instances[0]
 	told.Name = "web_2"
-	told.Status.Admission, told.Status.Notice = resource.AdmissionInService, &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+	told.Status.Admission, told.Status.Notice = resource.AdmissionInService, &resource.Notice{Type: resource.EventTerminate, EventID: "e", NotBefore: v.Now.Add(noticeTime)}
 	v.Instances[0].Status.Admission, v.Instances[1].Status.Health = resource.AdmissionInService, resource.HealthHealthy
 	v.Instances = append(v.Instances, told)
 	plan := Decide(v)
@@ -250,7 +250,7 @@ func TestLastOfAColourStaysInACanary(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			v := inStep(0)
 			told := v.Instances[0]
-			told.Name, told.Status.Notice = "web_2", &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+			told.Name, told.Status.Notice = "web_2", &resource.Notice{Type: resource.EventTerminate, EventID: "e", NotBefore: v.Now.Add(noticeTime)}
 			v.Instances[0].Status.Health = test.well
 			v.Instances, v.Now = append(v.Instances, told), v.Now.Add(test.after)
 			list := written(v.Instances, Decide(v).Change)
@@ -275,7 +275,7 @@ func TestWayBackWaitsForDrainsUnderNotice(t *testing.T) {
 		s.Phase, s.Outcome, s.Shifted.Back = resource.RolloutRollingBack, resource.RolloutRolledBack, true
 		told := &v.Instances[1].Status
 		told.Admission, told.DrainingSince = test.admission, new(v.Now)
-		told.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+		told.Notice = &resource.Notice{Type: resource.EventTerminate, EventID: "e", NotBefore: v.Now.Add(noticeTime)}
 		if got := Decide(v).Rollout.Status.Phase; got != test.want {
 			t.Errorf("while it is %s the rollout is %s", test.admission, got)
 		}

@@ -15,7 +15,7 @@ func drawNotification(t *rapid.T) *resource.Notification {
 		{Enable: true},
 		{Enable: true, NotBeforeTimeout: resource.Duration(20 * time.Second)},
 		{Enable: true, NotBeforeTimeout: resource.MaxNotice},
-	}).Draw(t, "terminateNotification")
+	}).Draw(t, "notification")
 }
 
 // tell has a program see its notice: some approve after a while, some never do, and
@@ -48,20 +48,20 @@ func (w *world) checkNotices(before View, plan Plan) {
 	for _, in := range after {
 		old, now := was[in.Name], in.Status
 		w.checkKept(in.Name, old, now)
-		if old.Notice != nil && old.Admission != resource.AdmissionInService && now.Admission == resource.AdmissionInService {
+		if old.Terminating() && old.Admission != resource.AdmissionInService && now.Admission == resource.AdmissionInService {
 			w.t.Fatalf("%s takes traffic again under notice", in.Name)
 		}
 		if now.Goal != resource.GoalDelete || old.Goal == resource.GoalDelete {
 			continue
 		}
 		n := now.Notice
-		if n == nil && w.everServed[in.Name] && owed(plan.Set) {
+		if !now.Terminating() && w.everServed[in.Name] && owed(plan.Set) {
 			w.t.Fatalf("%s took traffic and is deleted without notice", in.Name)
 		}
-		if n != nil && n.Approved == nil && w.now.Before(n.NotBefore) {
+		if now.Terminating() && n.Approved == nil && w.now.Before(n.NotBefore) {
 			w.t.Fatalf("%s is deleted %s before its time, and did not approve", in.Name, n.NotBefore.Sub(w.now))
 		}
-		if n != nil && !w.everServed[in.Name] && old.Admission == resource.AdmissionOut && !old.Served {
+		if now.Terminating() && !w.everServed[in.Name] && old.Admission == resource.AdmissionOut && !old.Served {
 			w.t.Fatalf("%s was told, and never took traffic", in.Name)
 		}
 	}
@@ -74,8 +74,8 @@ func owed(set resource.ScaleSet) bool {
 }
 
 func (w *world) checkKept(name string, old, now resource.InstanceStatus) {
-	if old.Notice == nil {
-		return
+	if old.Notice == nil || !old.Terminating() && (now.Terminating() || now.Operation == nil || now.Operation.Action == resource.ActionDelete) {
+		return // the reimage is done, or the instance is to go for good
 	}
 	if n := now.Notice; n == nil || n.EventID != old.Notice.EventID || !n.NotBefore.Equal(old.Notice.NotBefore) ||
 		old.Notice.Approved != nil && n.Approved == nil || old.Notice.Started != nil && n.Started == nil {
@@ -107,14 +107,21 @@ func (w *world) checkEvents(old, now *resource.ScheduledEvents, after []resource
 // overstayed: the last one that serves leaves at last, though nobody can stand in for it.
 func (w *world) overstayed(plan Plan) bool {
 	for _, in := range plan.Change {
-		if n := in.Status.Notice; n != nil && n.Started != nil {
-			due := n.NotBefore
+		op, n := in.Status.Operation, in.Status.Notice
+		var due time.Time
+		switch {
+		case n != nil && n.Started != nil:
+			due = n.NotBefore
 			if n.Approved != nil && n.Approved.Before(due) {
 				due = *n.Approved
 			}
-			if !w.now.Before(due.Add(lastLimit)) {
-				return true
-			}
+		case op != nil && n == nil:
+			due = op.At
+		default:
+			continue
+		}
+		if !w.now.Before(due.Add(lastLimit)) || w.alone(in) {
+			return true
 		}
 	}
 	return false

@@ -12,7 +12,7 @@ import (
 
 // observe gathers all that a decision about a set looks at.
 func (f *Fleet) observe(ctx context.Context, name string) (View, error) {
-	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}, Validations: map[string]Validation{}, Approved: map[string]time.Time{}}
+	v := View{Now: time.Now().UTC(), Drains: map[string]Drain{}, Validations: map[string]Validation{}, Approved: map[string]time.Time{}, Hidden: map[string]bool{}}
 	var err error
 	if v.Set, err = store.GetAs[resource.ScaleSetSpec, resource.ScaleSetStatus](ctx, f.store, resource.KindScaleSet, name); err != nil {
 		return v, err
@@ -89,9 +89,14 @@ func (f *Fleet) observeApproval(v *View, in resource.Instance) {
 // say may be of an earlier drain, or of another validation.
 func (f *Fleet) observeInstance(v *View, in resource.Instance) {
 	drains := in.Status.Admission == resource.AdmissionDraining
-	unvalidated := in.Status.Validate != nil && in.Status.Admission == resource.AdmissionOut && in.Status.ValidatedNow() == nil
-	if !drains && !unvalidated || !f.traffic.Applied(in.Revision) {
+	out := in.Status.Admission == resource.AdmissionOut
+	unvalidated := in.Status.Validate != nil && out && in.Status.ValidatedNow() == nil
+	hides := out && in.Status.Notice != nil && in.Status.Notice.Started != nil
+	if !drains && !unvalidated && !hides || !f.traffic.Applied(in.Revision) {
 		return
+	}
+	if hides {
+		v.Hidden[in.Name] = true
 	}
 	if drain, ok := f.traffic.Drain(in.Name); ok && drains {
 		v.Drains[in.Name] = drain

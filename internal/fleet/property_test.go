@@ -15,7 +15,7 @@ func TestBlueGreenKeepsTheLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.IntRange(1, 50).Draw(t, "N"))
 		w.set.Spec.UpgradePolicy.RollbackOnFailure = rapid.Bool().Draw(t, "rollbackOnFailure")
-		w.set.Spec.TerminateNotification = drawNotification(t)
+		w.set.Spec.TerminateNotification, w.set.Spec.ReimageNotification = drawNotification(t), drawNotification(t)
 		w.drawPolicy()
 		w.settle(15 * time.Second)
 		for i := range rapid.IntRange(1, 4).Draw(t, "versions") {
@@ -78,7 +78,11 @@ func (w *world) disturb() {
 	case 7:
 		w.ask(func(set *resource.ScaleSet) { set.Spec.UpgradePolicy.BlueGreen.Validate = drawValidation(w.t) })
 	case 8:
-		w.ask(func(set *resource.ScaleSet) { set.Spec.TerminateNotification = drawNotification(w.t) })
+		w.ask(func(set *resource.ScaleSet) {
+			set.Spec.TerminateNotification, set.Spec.ReimageNotification = drawNotification(w.t), drawNotification(w.t)
+		})
+	case 9, 10, 11:
+		w.operate()
 	}
 }
 
@@ -151,6 +155,7 @@ func (w *world) checkEnd() {
 	}
 	serving := 0
 	for name, p := range w.instances {
+		w.checkOperated(p)
 		if p.Status.Admission == resource.AdmissionInService {
 			serving++
 			if p.Status.Model.Key() != s.Model.Key() || p.Status.Colour != s.Colour {

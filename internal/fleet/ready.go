@@ -50,7 +50,7 @@ func (p *pass) validating() {
 	switch {
 	case allFit(fresh, p.Set.Spec.Capacity):
 		p.ready(fresh)
-	case !p.until(s.PhaseSince.Add(limit.Std())):
+	case !p.late(fresh, s.PhaseSince.Add(limit.Std())):
 	case !allHealthy(fresh, p.Set.Spec.Capacity):
 		p.fail(fmt.Sprintf("not all of the new instances were healthy in %s (startTimeout and validate.timeout)", limit))
 	default:
@@ -64,7 +64,7 @@ func (p *pass) unready(fresh []*member) string {
 		return p.complaint(bad)
 	}
 	for _, m := range fresh {
-		if m.refused() {
+		if m.Status.Operation == nil && m.refused() {
 			return "instance " + m.Name + " failed its validation: " + m.Status.Validated.Message
 		}
 	}
@@ -106,7 +106,7 @@ func (p *pass) explainValidations() {
 	set := &p.Set.Status
 	var why []string
 	for _, m := range p.instances {
-		if m.Status.Goal == resource.GoalRun && m.Status.Notice == nil && m.refused() {
+		if m.Status.Goal == resource.GoalRun && !m.departs() && m.refused() {
 			why = append(why, m.Name+": "+m.Status.Validated.Message)
 		}
 	}

@@ -221,7 +221,7 @@ func TestValidationOutsideOfARollout(t *testing.T) {
 			in.Status = state(resource.HealthHealthy, resource.AdmissionOut)
 			in.Status.Colour, in.Status.Goal, in.Status.StartedAt, in.Status.Validate = resource.Blue, resource.GoalRun, &started, test.has
 			if strings.Contains(test.name, "under notice") {
-				in.Status.Notice = &resource.Notice{EventID: "e", NotBefore: v.Now.Add(noticeTime)}
+				in.Status.Notice = &resource.Notice{Type: resource.EventTerminate, EventID: "e", NotBefore: v.Now.Add(noticeTime)}
 			}
 			if test.known {
 				v.Validations = map[string]Validation{"web_0": {StartedAt: started, Error: test.answer}}

@@ -70,7 +70,7 @@ func (f *Fleet) wakeMoving(ctx context.Context) {
 		}
 		for _, d := range list.Items {
 			set, err := resource.From[resource.ScaleSetSpec, resource.ScaleSetStatus](d)
-			if err == nil && (set.Status.Rollout != "" || set.Status.Deleting != nil || set.Status.Instances.UnderNotice > 0) {
+			if err == nil && (set.Status.Rollout != "" || set.Status.Deleting != nil || set.Status.Told()) {
 				f.loop.Wake(d.Name)
 			}
 		}

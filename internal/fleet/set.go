@@ -11,8 +11,9 @@ import (
 // Decide says what to write for a set now. It is pure: the same view gives the same plan.
 func Decide(v View) Plan {
 	p := newPass(v)
-	p.depart()
 	p.takeValidations()
+	p.depart()
+	p.operate()
 	switch {
 	case p.Set.Status.Deleting != nil:
 		p.deleteSet()
@@ -106,7 +107,7 @@ func (p *pass) standIn() {
 	}
 	var recovered []*member
 	for _, m := range p.instances {
-		if m.recovered() && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil {
+		if m.recovered() && m.Status.Goal == resource.GoalRun && !m.departs() {
 			recovered = append(recovered, m)
 		}
 	}

@@ -20,6 +20,8 @@ type View struct {
 	ShiftApplied bool
 	// Drains are the gateways' answers about the Draining instances.
 	Drains map[string]Drain
+	// Hidden are those out of service whose own event no gateway shows them any more.
+	Hidden map[string]bool
 	// DrainTimeout is the longest of the balancers that serve the set.
 	DrainTimeout time.Duration
 	// Approved are the events that were approved, and when.
@@ -32,11 +34,20 @@ type View struct {
 	Preview *Preview
 }
 
+// statuses are the instances' as they were seen, by name.
+func (v View) statuses() map[string]*resource.InstanceStatus {
+	seen := make(map[string]*resource.InstanceStatus, len(v.Instances))
+	for i := range v.Instances {
+		seen[v.Instances[i].Name] = &v.Instances[i].Status
+	}
+	return seen
+}
+
 // Plan is what one decision writes, in one transaction.
 type Plan struct {
 	Set     resource.ScaleSet
 	Rollout *resource.Rollout // the running, ended or new one; nil: none
-	// Create are new instances; Change are existing ones with new Goal, Admission, Notice or Discard.
+	// Create are new instances; Change are existing ones of which something else is wanted.
 	Create []resource.Instance
 	Change []resource.Instance
 	// Shifted: the rollout must carry the revision of these instance writes.
@@ -131,7 +142,7 @@ func (p *pass) tally() resource.Tally {
 		}
 		t.Total++
 		switch {
-		case m.Status.Notice != nil:
+		case m.Status.Terminating():
 			t.UnderNotice++
 		case m.healthy() && m.Status.Colour == p.Set.Status.Colour:
 			t.Healthy++
@@ -163,11 +174,11 @@ func (p *pass) until(t time.Time) bool {
 
 // colour are the instances of c that are meant to be, lowest number first.
 // Recovered ones are nobody's: a snapshot that is served did not know them. Those
-// under notice are not meant to be any more, whatever their health.
+// that are to be deleted are not meant to be any more, whatever their health.
 func (p *pass) colour(c resource.Colour) []*member {
 	var list []*member
 	for _, m := range p.instances {
-		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && m.Status.Notice == nil && !m.recovered() {
+		if m.Status.Colour == c && m.Status.Goal == resource.GoalRun && !m.departs() && !m.recovered() {
 			list = append(list, m)
 		}
 	}
@@ -185,10 +196,22 @@ func (m *member) recovered() bool {
 	return resource.FindCondition(m.Status.Conditions, resource.ConditionRecovered) != nil
 }
 
-func (m *member) healthy() bool { return m.Status.Health == resource.HealthHealthy }
+// departs says whether it is to be deleted, and on its way.
+func (m *member) departs() bool {
+	op := m.Status.Operation
+	return m.Status.Terminating() || op != nil && op.Action == resource.ActionDelete
+}
+
+// healthy is about the process that is meant to run: one that is to be replaced is
+// not, whatever it answers.
+func (m *member) healthy() bool {
+	return m.Status.Health == resource.HealthHealthy && m.Status.Renewed()
+}
 
 // fit says whether it may take traffic: a validation is for those that take none yet.
-func (m *member) fit() bool { return m.healthy() && (m.validated() || !m.unadmitted()) }
+func (m *member) fit() bool {
+	return m.healthy() && (!m.unadmitted() || m.validated() && !m.away())
+}
 
 func (m *member) unadmitted() bool { return m.Status.Admission != resource.AdmissionInService }
 
@@ -224,6 +247,7 @@ func (p *pass) admit(m *member, a resource.Admission) {
 func (m *member) remove() {
 	if m.Status.Goal != resource.GoalDelete {
 		m.Status.Goal, m.changed = resource.GoalDelete, true
+		m.supersede()
 	}
 }
 

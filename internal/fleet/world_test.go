@@ -52,6 +52,8 @@ type process struct {
 	approveAt       time.Time   // once it was told; zero: never
 	refuses         bool        // its probe fails from the notice on
 	validated       *Validation // what the gateway knows
+	renewAt         time.Time   // when the new process that was asked for starts
+	asked           map[resource.Action]int
 }
 
 func newWorld(t *rapid.T, capacity int) *world {
@@ -83,7 +85,7 @@ func (w *world) publish(version string, f fault) {
 
 func (w *world) view() View {
 	v := View{Now: w.now, Set: w.set, Versions: w.versions, DrainTimeout: 10 * time.Second,
-		Drains: map[string]Drain{}, Validations: map[string]Validation{}}
+		Drains: map[string]Drain{}, Validations: map[string]Validation{}, Hidden: map[string]bool{}}
 	if w.gatewayUp() {
 		v.Approved = w.approved
 	}
@@ -96,6 +98,9 @@ func (w *world) view() View {
 	}
 	for _, name := range w.names() {
 		v.Instances = append(v.Instances, w.instances[name].Instance)
+		if w.gatewayUp() && w.applied >= w.instances[name].Revision && w.instances[name].hides() {
+			v.Hidden[name] = true
+		}
 		if end, ok := w.draining[name]; ok && w.gatewayUp() {
 			d := Drain{InFlightAtStart: 1}
 			if !w.now.Before(end) {
@@ -156,12 +161,10 @@ func (w *world) decide() (again time.Duration) {
 		w.revision++
 		p := w.instances[in.Name]
 		p.Revision, shift = w.revision, w.revision
-		p.Status.Admission, p.Status.Goal, p.Status.DrainingSince = in.Status.Admission, in.Status.Goal, in.Status.DrainingSince
-		if p.Status.Served = in.Status.Served; p.Status.Notice == nil && in.Status.Notice != nil {
+		if p.Status.Notice == nil && in.Status.Notice != nil {
 			w.tell(p)
 		}
-		p.Status.Notice = in.Status.Notice
-		p.Status.Validate, p.Status.Validated = in.Status.Validate, in.Status.Validated
+		wish(&p.Status, &in.Status)
 		if in.Status.Goal == resource.GoalDelete {
 			p.goneAt = w.now.Add(w.seconds(0, 3))
 		}
@@ -185,10 +188,11 @@ func (w *world) checkPlan(before View, plan Plan) {
 		}
 	}
 	w.checkNotices(before, plan)
+	w.checkOperations(before, plan)
 	serving, toStay := map[string]bool{}, map[resource.Colour]int{}
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
-		if serving[in.Name] && in.Status.Notice == nil {
+		if serving[in.Name] && !in.Status.Terminating() {
 			toStay[in.Status.Colour]++
 		}
 	}
@@ -206,7 +210,7 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatalf("%s is deleted before its drain has ended", in.Name)
 		}
 	}
-	if now := count(serving) + w.unproven(plan); now < min(was, wanted(plan.Set)) {
+	if now := count(serving) + w.unproven(plan) + w.askedOut(plan); now < min(was, wanted(plan.Set)) {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
 	if after := written(before.Instances, plan.Change); wasWell && wanted(plan.Set) > 0 && !anyServes(after) && !w.overstayed(plan) {
@@ -214,7 +218,7 @@ func (w *world) checkPlan(before View, plan Plan) {
 	}
 	total := len(plan.Create)
 	for _, in := range before.Instances {
-		if in.Status.Notice == nil { // those under notice are the users' to let go
+		if !in.Status.Terminating() { // those under notice are the users' to let go
 			total++
 		}
 	}
@@ -231,7 +235,7 @@ func (w *world) unproven(plan Plan) (n int) {
 	}
 	for _, in := range written(w.list(), plan.Change) {
 		s := in.Status
-		if s.Colour == plan.Rollout.Status.OldColour && s.Goal == resource.GoalRun && s.Notice == nil && !s.Served && unvalidated(s) {
+		if s.Colour == plan.Rollout.Status.OldColour && s.Goal == resource.GoalRun && !s.Terminating() && s.Operation == nil && !s.Served && unvalidated(s) {
 			n++
 		}
 	}
@@ -284,6 +288,7 @@ func (w *world) live(d time.Duration) {
 			w.revision++
 			continue
 		}
+		w.renew(p)
 		if h := w.health(p); h != p.Status.Health {
 			p.Status.Health = h
 			w.revision++
@@ -376,7 +381,7 @@ func (w *world) settle(limit time.Duration) {
 		if w.revision != before || !w.gatewayUp() {
 			quiet = w.now
 		}
-		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Deleting == nil && w.set.Status.Rollout == "" && w.set.Status.Instances.UnderNotice == 0 {
+		if w.now.Sub(quiet) > 3*time.Minute && w.set.Status.Deleting == nil && w.set.Status.Rollout == "" && !w.set.Status.Told() && !w.operating() {
 			return
 		}
 	}

@@ -70,8 +70,12 @@ type InstanceStatus struct {
 
 	// Served: it has taken traffic.
 	Served bool `json:"served,omitempty"`
-	// Notice tells the instance that it is to be deleted. It is never withdrawn.
+	// Notice tells the instance what will be done to it. That it is to be deleted is
+	// never withdrawn; that it is reimaged is gone once it was.
 	Notice *Notice `json:"notice,omitempty"`
+	// Operation is what somebody asked to be done to this one instance; nil: nothing,
+	// or it is over.
+	Operation *Operation `json:"operation,omitempty"`
 	// Validate is what it must answer before it takes traffic for the first time; nil:
 	// nothing. Validated is how that went.
 	Validate  *Validation `json:"validate,omitempty"`
@@ -86,6 +90,10 @@ type InstanceStatus struct {
 	// Reimage counts requested replacements of the OS disk, Reimaged those done.
 	Reimage  int `json:"reimage,omitempty"`
 	Reimaged int `json:"reimaged,omitempty"`
+	// Restart counts requested replacements of the process, Restarted those done.
+	// Restarts, above, are those after it ended by itself.
+	Restart   int `json:"restart,omitempty"`
+	Restarted int `json:"restarted,omitempty"`
 	// NextStart is when a BackingOff or Failed instance is started again.
 	NextStart *time.Time `json:"nextStart,omitempty"`
 	// Crashes counts failed starts and ends in a row; it sets the backoff and
@@ -111,6 +119,37 @@ func (s *InstanceStatus) ValidatedNow() *Validated {
 		return v
 	}
 	return nil
+}
+
+// Renewed says that process and OS disk are as new as they were asked to be.
+func (s *InstanceStatus) Renewed() bool {
+	return s.Restarted >= s.Restart && s.Reimaged >= s.Reimage
+}
+
+// Terminating says that it was told that it is to be deleted.
+func (s *InstanceStatus) Terminating() bool {
+	return s.Notice != nil && s.Notice.Type == EventTerminate
+}
+
+// Action is what can be asked of one instance.
+type Action string
+
+const (
+	ActionRestart Action = "Restart"
+	ActionReimage Action = "Reimage"
+	ActionDelete  Action = "Delete"
+)
+
+// Operation is an action from when it was asked for until it is over.
+type Operation struct {
+	Action   Action    `json:"action"`
+	By       string    `json:"by,omitempty"`
+	At       time.Time `json:"at"`
+	Warnings []string  `json:"warnings,omitempty"`
+	// Started is when a restart or reimage began to take it out of service, Released
+	// when it was out and its process could be ended.
+	Started  *time.Time `json:"started,omitempty"`
+	Released *time.Time `json:"released,omitempty"`
 }
 
 type Placement struct {

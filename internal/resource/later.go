@@ -19,7 +19,6 @@ var later = []laterEntry{
 	{KindScaleSet, "/spec/scaleInPolicy", ""},
 	{KindScaleSet, "/spec/zones", ""},
 	{KindScaleSet, "/spec/faultDomainCount", ""},
-	{KindScaleSet, "/spec/reimageNotification", ""},
 	{KindScaleSet, "/spec/automaticRepairsPolicy", ""},
 	{KindScaleSet, "/spec/autoscale", ""},
 	{KindInstance, "/spec/protectionPolicy", ""},

@@ -18,8 +18,10 @@ type Notification struct {
 // EventType is what a scheduled event announces, in the words of Azure's metadata service.
 type EventType string
 
-// EventTerminate announces that the instance is deleted.
-const EventTerminate EventType = "Terminate"
+const (
+	EventTerminate EventType = "Terminate" // the instance is deleted
+	EventRedeploy  EventType = "Redeploy"  // it is reimaged
+)
 
 // EventStatus is how far a scheduled event is.
 type EventStatus string

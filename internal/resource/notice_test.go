@@ -8,16 +8,22 @@ import (
 	"time"
 )
 
-func TestTerminateNotification(t *testing.T) {
+func TestNotifications(t *testing.T) {
+	for _, field := range []string{"terminateNotification", "reimageNotification"} {
+		t.Run(field, func(t *testing.T) { testNotification(t, field) })
+	}
+}
+
+func testNotification(t *testing.T, field string) {
 	for text, want := range map[string]string{
 		`{"enable":true}`: "true 5m",
 		`{}`:              "false 5m",
 		`{"enable":true,"notBeforeTimeout":"PT0S"}`:    "true 0s",
 		`{"enable":true,"notBeforeTimeout":"PT15M"}`:   "true 15m",
-		`{"enable":true,"notBeforeTimeout":"PT15M1S"}`: "/spec/terminateNotification/notBeforeTimeout",
-		`{"enable":true,"notBefore":"5m"}`:             "/spec/terminateNotification/notBefore",
+		`{"enable":true,"notBeforeTimeout":"PT15M1S"}`: "/spec/" + field + "/notBeforeTimeout",
+		`{"enable":true,"notBefore":"5m"}`:             "/spec/" + field + "/notBefore",
 	} {
-		d, err := Decode(KindScaleSet, []byte(`{"kind":"ScaleSet","name":"web","spec":{"image":"web:1.0.0","terminateNotification":`+text+`}}`))
+		d, err := Decode(KindScaleSet, []byte(`{"kind":"ScaleSet","name":"web","spec":{"image":"web:1.0.0","`+field+`":`+text+`}}`))
 		if err == nil {
 			err = Validate(d)
 		}
@@ -31,7 +37,7 @@ func TestTerminateNotification(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := set.Spec.TerminateNotification
+		n := map[string]*Notification{"terminateNotification": set.Spec.TerminateNotification, "reimageNotification": set.Spec.ReimageNotification}[field]
 		got := n.NotBeforeTimeout.String()
 		if n.Enable {
 			got = "true " + got

@@ -29,6 +29,8 @@ type ScaleSetSpec struct {
 	UpgradePolicy UpgradePolicy     `json:"upgradePolicy"`
 	// TerminateNotification announces to an instance that it is to be deleted.
 	TerminateNotification *Notification `json:"terminateNotification,omitempty"`
+	// ReimageNotification announces to an instance that it is to be reimaged.
+	ReimageNotification *Notification `json:"reimageNotification,omitempty"`
 }
 
 const (
@@ -140,6 +142,11 @@ type ScaleSetStatus struct {
 	// ScheduledEvents is what the set's instances are told; nil: never anything yet.
 	ScheduledEvents *ScheduledEvents `json:"scheduledEvents,omitempty"`
 	Conditions      List[Condition]  `json:"conditions"`
+}
+
+// Told says whether an event of its instances is open.
+func (s *ScaleSetStatus) Told() bool {
+	return s.ScheduledEvents != nil && len(s.ScheduledEvents.Events) > 0
 }
 
 // Tally counts a set's instances: all of them, those of the serving colour that

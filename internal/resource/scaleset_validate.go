@@ -28,8 +28,13 @@ func (s *ScaleSetSpec) validate(c *checker) {
 	within(c, "/spec/dataRetention", s.DataRetention, 0, 365*day)
 	s.Health.validate(c)
 	s.UpgradePolicy.validate(c)
-	if n := s.TerminateNotification; n != nil {
-		within(c, "/spec/terminateNotification/notBeforeTimeout", n.NotBeforeTimeout, 0, MaxNotice)
+	s.TerminateNotification.validate(c, "/spec/terminateNotification")
+	s.ReimageNotification.validate(c, "/spec/reimageNotification")
+}
+
+func (n *Notification) validate(c *checker, at string) {
+	if n != nil {
+		within(c, at+"/notBeforeTimeout", n.NotBeforeTimeout, 0, MaxNotice)
 	}
 }
 

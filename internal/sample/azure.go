@@ -80,7 +80,7 @@ func (a *azure) look() (incarnation int, err error) {
 		return 0, err
 	}
 	for _, e := range told.Events {
-		if a.event == "" && e.EventType == "Terminate" && slices.Contains(e.Resources, self.Compute.Name) {
+		if a.event == "" && (e.EventType == "Terminate" || e.EventType == "Redeploy") && slices.Contains(e.Resources, self.Compute.Name) {
 			a.event, a.seen = e.EventID, time.Now()
 			a.note("told %s", a.event)
 		}

@@ -58,7 +58,8 @@ func TestExamplePython(t *testing.T) {
 	}
 }
 
-// Programs with the health check that they have on Azure leave when they approve.
+// Programs with the health check that they have on Azure leave when they approve: for
+// good, or to come back from a reimage.
 func TestExampleAzureHealth(t *testing.T) {
 	folder := t.TempDir()
 	buildExample(t, "azure-health", filepath.Join(folder, "server"))
@@ -75,6 +76,7 @@ func TestExampleAzureHealth(t *testing.T) {
 			last := resource.InstanceName(test.name, n-1)
 			own := ownSet{s, test.name}
 			own.eventually(30*time.Second, "all of it serves", func() (bool, error) { return own.set(test.name).Status.Instances.InService == n, nil })
+			says(t, s.mustDrover("instance", "reimage", test.name+"_0", "--watch"), "Healthy, InService") // long before NotBefore
 			s.mustDrover("scale", test.name, strconv.Itoa(n-1))
 			s.gone(40*time.Second, last)
 		})

@@ -190,6 +190,8 @@ func TestTokenThatMayOnlyDeliver(t *testing.T) {
 		{ci, "rollout start other --image other:1.0.0", 1},
 		{ci, "apply -f " + documents, 1},
 		{ci, "scale hello 3", 1},
+		{ci, "instance restart hello_0", 1},
+		{ci, "instance delete hello_0", 1},
 		{ci, "delete scaleset hello", 1},
 		{ci, "delete imageversion hello:1.0.0", 1},
 		{ci, "token create mine --role Reader", 1},

@@ -15,7 +15,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		"/spec/zones":                               "zones: ['1', '2']",
 		"/spec/faultDomainCount":                    "faultDomainCount: 5",
 		"/spec/scaleInPolicy":                       "scaleInPolicy: {rules: [Default]}",
-		"/spec/reimageNotification":                 "reimageNotification: {enable: true}",
 		"/spec/automaticRepairsPolicy":              "automaticRepairsPolicy: {enabled: true}",
 		"/spec/autoscale":                           "autoscale: {profiles: []}",
 		"/spec/health/mode":                         "health: {mode: rich}",

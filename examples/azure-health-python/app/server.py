@@ -1,6 +1,6 @@
 """A web program whose health check heeds Azure's scheduled events, with nothing but the standard library.
 
-From its own Terminate event on it answers traffic for a grace period, then its health check fails, so that the load
+From its own Terminate or Redeploy event on it answers traffic for a grace period, then its health check fails, so that the load
 balancer sends nothing new, and then it approves its own end. On Azure it runs with IMDS_ENDPOINT left out.
 """
 
@@ -52,9 +52,9 @@ class Health:
             return
         name = metadata("/metadata/instance?api-version=2021-05-01")["compute"]["name"]
         for event in metadata(EVENTS)["Events"]:
-            if event["EventType"] == "Terminate" and name in event["Resources"]:
+            if event["EventType"] in ("Terminate", "Redeploy") and name in event["Resources"]:
                 self.event, self.seen = event["EventId"], time.monotonic()
-                print("told that this instance is to be deleted: event", self.event, flush=True)
+                print("told that this instance is to go:", event["EventType"], self.event, flush=True)
 
     def approve(self):
         try:
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, f"Hello from {os.environ.get('DROVER_INSTANCE')}")
         if self.health.ok():
             return self.answer(200, "ok")
-        self.answer(503, "to be deleted")
+        self.answer(503, "about to go")
 
     def answer(self, status, text):
         body = (text + "\n").encode()

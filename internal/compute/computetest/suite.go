@@ -39,6 +39,7 @@ func Run(t *testing.T, s Subject) {
 		{"Killed", testKilled},
 		{"Reimage", testReimage},
 		{"RestartKeepsDisks", testRestart},
+		{"ReimageInterrupted", func(w *World) { testReimageInterrupted(w, s) }},
 		{"AdoptedProcessEnds", testAdopted},
 		{"StoppedIsNoCrash", testStoppedIsNoCrash},
 		{"StopAll", testStopAll},
@@ -166,36 +167,21 @@ func testKilled(w *World) {
 	}
 }
 
-func testReimage(w *World) {
-	spec := w.Spec("sh", `cd "$DATA_DIR"; [ -e kept ] || { echo precious > new && mv new kept; }; exec sleep 1000`)
-	w.Start(spec)
-	w.Until("the data is written", func() bool { return w.Has(spec.Name, "kept") })
-	stray := w.DataFile(spec.Name, "../os/stray")
-	must(w, os.Chmod(w.DataFile(spec.Name, "../os"), 0o755))
-	must(w, os.WriteFile(stray, nil, 0o600))
-	must(w, w.Driver.Stop(w.Context(), spec.Name, time.Second))
-
-	spec.Reimage = 1
-	if s := w.Start(spec); s.Spec.Reimage != 1 {
-		w.Errorf("reimaged: %+v", s.Spec)
-	}
-	if _, err := os.Stat(stray); err == nil {
-		w.Error("the OS disk was not replaced")
-	}
-	if text, err := os.ReadFile(w.DataFile(spec.Name, "kept")); err != nil || string(text) != "precious\n" {
-		w.Errorf("the data disk was not kept: %q, %v", text, err)
-	}
-}
-
 func testRestart(w *World) {
-	spec := w.Spec()
-	first := w.Start(spec)
-	must(w, syscall.Kill(first.PID, syscall.SIGKILL))
-	w.Exit(spec.Name)
+	spec := w.used()
+	must(w, w.Driver.Stop(w.Context(), spec.Name, time.Second))
+	first := w.Inspect(spec.Name)
+	spec.Restart = 1
 	second := w.Start(spec)
-	if second.PID == first.PID || !second.StartedAt.After(first.StartedAt) {
+	if second.Spec.Restart != 1 || !second.StartedAt.After(first.StartedAt) {
 		w.Fatalf("first %+v second %+v", first, second)
 	}
+	must(w, syscall.Kill(second.PID, syscall.SIGKILL))
+	w.Exit(spec.Name)
+	if third := w.Start(spec); third.PID == second.PID || !third.StartedAt.After(second.StartedAt) {
+		w.Fatalf("second %+v third %+v", second, third)
+	}
+	w.kept(spec, true)
 	w.OnlyOne(spec.Name)
 }
 

@@ -125,6 +125,24 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
+// What a lost record would say of a reimage is not known, so the OS disk is replaced.
+func TestReimageWithDamagedRecord(t *testing.T) {
+	w := computetest.NewWorld(t, subject())
+	spec := w.Spec()
+	w.Start(spec)
+	dir := driver(w).dir(spec.Name)
+	must(t, w.Driver.Stop(t.Context(), spec.Name, 0))
+	stray := filepath.Join(dir, "os", "stray")
+	must(t, os.Chmod(filepath.Dir(stray), 0o755))
+	must(t, os.WriteFile(stray, nil, 0o600))
+	must(t, os.Truncate(filepath.Join(dir, recordFile), 100))
+	spec.Reimage = 1
+	w.Start(spec)
+	if _, err := os.Stat(stray); err == nil {
+		t.Error("the OS disk was kept")
+	}
+}
+
 func TestLimits(t *testing.T) {
 	w := computetest.NewWorld(t, subject())
 	cpu, memory, pids := 0.5, resource.Bytes(64<<20), 100

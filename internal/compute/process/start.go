@@ -79,7 +79,8 @@ func (d *Driver) clear(ctx context.Context, name string, uid int) (*record, erro
 func (d *Driver) start(ctx context.Context, dir string, lock *os.File, before *record, spec compute.Spec) error {
 	img, err := d.disks.Prepare(ctx, disk.Spec{
 		Image: spec.Model.Image, Digest: spec.Model.Digest, InstanceDir: dir, UID: spec.UID, GID: spec.UID, Root: spec.Model.Root,
-		Replace: before != nil && spec.Reimage > before.Spec.Reimage,
+		// A lost record does not say whether the reimage was done: once more does no harm.
+		Replace: spec.Reimage > 0 && (before == nil || spec.Reimage > before.Spec.Reimage),
 	})
 	if err != nil {
 		return err

@@ -88,6 +88,7 @@ func instanceOf(i resource.Instance) wire.Instance {
 		PID:       i.Status.PID,
 		Healthy:   i.Status.Health == resource.HealthHealthy && i.Status.Address != "",
 		Validate:  validateOf(i.Status),
+		Renewing:  renewing(i.Status),
 	}
 	if i.Status.StartedAt != nil {
 		w.StartedAt = *i.Status.StartedAt
@@ -95,10 +96,16 @@ func instanceOf(i resource.Instance) wire.Instance {
 	return w
 }
 
+// renewing says that an instance is out of service for what it was told, so that its
+// process may be another one soon.
+func renewing(s resource.InstanceStatus) bool {
+	return s.Operation != nil && s.Operation.Started != nil && s.Admission == resource.AdmissionOut
+}
+
 // validateOf is what is left to be asked of an instance before it takes traffic.
-// Who is under notice never will.
+// Who is to be deleted never will.
 func validateOf(s resource.InstanceStatus) *wire.Validate {
-	if s.Validate == nil || s.Notice != nil || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
+	if s.Validate == nil || s.Terminating() || s.Admission != resource.AdmissionOut || s.ValidatedNow() != nil {
 		return nil
 	}
 	return &wire.Validate{Path: s.Validate.Path, Expect: s.Validate.Expect, Timeout: s.Validate.Timeout.Std()}

@@ -140,14 +140,37 @@ func TestAnswersAreOfTheMoment(t *testing.T) {
 	}
 }
 
+// The gateway knows of who is being reimaged before its process may be another one.
+func TestRenewingIsTold(t *testing.T) {
+	begun := &resource.Operation{Action: resource.ActionReimage, Started: &time.Time{}}
+	for _, test := range []struct {
+		admission resource.Admission
+		operation *resource.Operation
+		want      bool
+	}{
+		{resource.AdmissionOut, begun, true},
+		{resource.AdmissionDraining, begun, false},
+		{resource.AdmissionOut, &resource.Operation{Action: resource.ActionReimage}, false},
+		{resource.AdmissionOut, nil, false},
+	} {
+		in := resource.Instance{Status: resource.InstanceStatus{Admission: test.admission, Operation: test.operation}}
+		if got := instanceOf(in).Renewing; got != test.want {
+			t.Errorf("%s with %+v: %t", test.admission, test.operation, got)
+		}
+	}
+}
+
 // Who is to leave is not asked any more, though it may have been started anew since.
 func TestNothingIsAskedUnderNotice(t *testing.T) {
 	s := resource.InstanceStatus{Admission: resource.AdmissionOut, Validate: &resource.Validation{Path: "/selftest", Expect: 200}}
 	if validateOf(s) == nil {
 		t.Fatal("it is not asked before")
 	}
-	s.Notice = &resource.Notice{EventID: "e"}
+	s.Notice = &resource.Notice{EventID: "e", Type: resource.EventTerminate}
 	if got := validateOf(s); got != nil {
 		t.Errorf("it is asked %+v", got)
+	}
+	if s.Notice.Type = resource.EventRedeploy; validateOf(s) == nil {
+		t.Error("it is not asked when it comes back from a reimage")
 	}
 }

@@ -69,6 +69,8 @@ type Instance struct {
 	Placement resource.Placement `json:"placement,omitzero"`
 	// Validate is asked once of this process, as soon as it is healthy; nil: nothing.
 	Validate *Validate `json:"validate,omitempty"`
+	// Renewing: what it was told is being done to it. The next process is not told of it.
+	Renewing bool `json:"renewing,omitempty"`
 }
 
 // Validate is an HTTP GET of Path that must be answered by exactly Expect.

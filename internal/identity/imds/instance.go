@@ -22,6 +22,9 @@ type Instance struct {
 	FaultDomain int
 	Tags        map[string]string
 	Address     netip.Addr // where it listens; the zero value: nowhere yet
+	// Renewing: what its own event announced is being done, and the process that asks
+	// may be the next one already: it sees no event of its own.
+	Renewing bool
 }
 
 // field is one of a document's, with the api-version that brought it.

@@ -34,7 +34,11 @@ func (h *Handler) scheduledEvents(r request) reply {
 	if r.Method == http.MethodPost {
 		return h.approve(r)
 	}
-	return document(wire(h.source.Document(r.from.ScaleSet), r.version()))
+	d := h.source.Document(r.from.ScaleSet)
+	if r.from.Renewing {
+		d.Events = slices.DeleteFunc(slices.Clone(d.Events), func(e Event) bool { return slices.Contains(e.Resources, r.from.Name) })
+	}
+	return document(wire(d, r.version()))
 }
 
 // typesSince are the types that a client of an older version does not know.

@@ -28,6 +28,25 @@ func TestScheduledEventsDocument(t *testing.T) {
 	requireAnswer(t, get(h, events), 200, `{"DocumentIncarnation":4,"Events":[]}`)
 }
 
+// The process that comes after a reimage is not told of it, what others see is the
+// same, and a late approval of the one before is as good as any.
+func TestNothingIsToldOfWhatIsBeingDone(t *testing.T) {
+	s := newSource()
+	h := imds.New(imds.Options{Source: s})
+	mine, other := started(terminate()), terminate()
+	mine.Type, other.ID, other.Resources = imds.Redeploy, "other", []string{"set_1"}
+	s.put(mine, other)
+	before := get(h, events).Body.String()
+	in := s.instances[secret0]
+	in.Renewing = true
+	s.instances[secret0] = in
+	own, sibling := get(h, events).Body.String(), ask(h, "GET", "/"+secret1+events, "", "Metadata: true").Body.String()
+	if sibling != before || strings.Contains(own, eventID) || !strings.Contains(own, `"other"`) || !strings.Contains(own, `"DocumentIncarnation":2`) {
+		t.Errorf("before it was told %s, now %s, and the other one %s", before, own, sibling)
+	}
+	requireAnswer(t, ask(h, "POST", "/"+secret0+events, `{"StartRequests":[{"EventId":"`+eventID+`"}]}`, "Metadata: true"), 200, "")
+}
+
 func TestScheduledEventsOfEveryVersion(t *testing.T) {
 	s := newSource()
 	var all []imds.Event
