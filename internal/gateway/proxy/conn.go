@@ -166,14 +166,20 @@ func (c *conn) answer(w *work) (more bool) {
 	return !w.client.last
 }
 
-func (c *conn) restOfHead(r *h1.Request, l *h1.Limits) (n int, err error) {
+// inHead notes that the rest of what has begun is waited for: until then the
+// connection is nobody else's.
+func (c *conn) inHead() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.phase == forRequest {
 		c.since = c.front.now()
 	}
 	c.phase = forHead
 	c.stay()
-	c.mu.Unlock()
+}
+
+func (c *conn) restOfHead(r *h1.Request, l *h1.Limits) (n int, err error) {
+	c.inHead()
 	for n == 0 && err == nil {
 		if err = c.in.Fill(); err == nil {
 			n, err = r.Parse(c.in.Buffered(), l)

@@ -38,6 +38,7 @@ func (c *conn) preface() bool {
 			c.in.Skip(n)
 			return true
 		}
+		c.inHead()
 		if c.in.Fill() != nil {
 			return false
 		}
