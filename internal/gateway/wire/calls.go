@@ -3,7 +3,7 @@ package wire
 import "time"
 
 // Protocol is the version of Apply and Poll.
-const Protocol = 2
+const Protocol = 3
 
 // Names of the calls.
 const (
