@@ -100,6 +100,27 @@ func TestApplyChecksDocumentsTogether(t *testing.T) {
 	}
 }
 
+// Where a load balancer redirects from is an address like any other that is listened on.
+func TestWhereALoadBalancerMayRedirectFrom(t *testing.T) {
+	e := newEnv(t)
+	redirecting := func(name, listen, from string) string {
+		return `{"kind":"LoadBalancer","name":"` + name + `","spec":{"listen":"` + listen + `","backend":"hello","tls":{"acme":{"names":["a.example"]},"redirectFrom":"` + from + `"}}}`
+	}
+	e.want(200, e.do("POST", "/api/v1/apply", ownerToken, "["+balancer("front", "127.0.0.1:8080")+","+redirecting("secure", "127.0.0.1:8443", "127.0.0.1:8079")+"]"))
+	for _, test := range []struct{ path, body, pointer, by string }{
+		{"loadbalancers/secure", redirecting("secure", "127.0.0.1:8443", "127.0.0.1:7400"), "/spec/tls/redirectFrom", "Drover's own API"},
+		{"loadbalancers/secure", redirecting("secure", "127.0.0.1:8443", "0.0.0.0:8080"), "/spec/tls/redirectFrom", "the load balancer front"},
+		{"loadbalancers/front", balancer("front", "127.0.0.1:8079"), "/spec/listen", "the load balancer secure"},
+		{"loadbalancers/other", redirecting("other", "127.0.0.1:9443", "127.0.0.1:8079"), "/spec/tls/redirectFrom", "the load balancer secure"},
+	} {
+		p := e.wantCode(resource.CodeInvalid, e.do("PUT", "/api/v1/"+test.path, ownerToken, test.body))
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != test.pointer || !strings.HasSuffix(p.Errors[0].Detail, "is taken by "+test.by) {
+			t.Errorf("%s: %+v", test.body, p.Errors)
+		}
+	}
+	e.want(200, e.do("PUT", "/api/v1/loadbalancers/secure", ownerToken, redirecting("secure", "127.0.0.1:8443", "127.0.0.1:8079")))
+}
+
 // A preview listens by the rules of a load balancer, and neither takes the other's address.
 func TestWhereAPreviewMayListen(t *testing.T) {
 	e := newEnv(t)

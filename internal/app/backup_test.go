@@ -17,6 +17,9 @@ func TestBackupAndRestore(t *testing.T) {
 	data := dataFolder(t)
 	a := started(t, data)
 	wantVersion(t, deploy(t, data, "1.0.0"), "1.0.0")
+	ordered := filepath.Join(dirACME, "certificates", "ca", "a.example", "a.example.key")
+	must(t, os.MkdirAll(filepath.Dir(filepath.Join(data, ordered)), 0o700))
+	must(t, os.WriteFile(filepath.Join(data, ordered), []byte("secret"), 0o600))
 	var backup bytes.Buffer
 	must(t, a.backup(t.Context(), &backup))
 	file := filepath.Join(t.TempDir(), "backup.tar")
@@ -24,6 +27,9 @@ func TestBackupAndRestore(t *testing.T) {
 
 	copied := dataFolder(t)
 	must(t, Restore(t.Context(), copied, file))
+	if key, err := os.ReadFile(filepath.Join(copied, ordered)); err != nil || string(key) != "secret" {
+		t.Errorf("an ordered certificate's key: %q, %v", key, err)
+	}
 	if err := Restore(t.Context(), copied, file); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a second restore: %v", err)
 	}

@@ -380,9 +380,12 @@ func TestTheEndOfAConnectionIsSaid(t *testing.T) {
 				}
 				return false
 			})
-			s, _ := g.tapped()
+			s, c := g.tapped()
 			fmt.Fprint(s, "GET / HTTP/1.0\r\nHost: a\r\n\r\n")
 			got, err := io.ReadAll(s)
+			if n := len(c.records); whole && c.records[n-1] != 2+1+16 {
+				t.Errorf("the last of %v is no goodbye", c.records)
+			}
 			if !strings.HasSuffix(string(got), "body") || whole != (err == nil) {
 				t.Errorf("got %q, %v", got, err)
 			}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -147,12 +148,14 @@ func TestTheEndOfASecureConn(t *testing.T) {
 		}
 	})
 	t.Run("is said by us", func(t *testing.T) {
-		c, client, _, _ := securePair(t)
+		c, _, _, other := securePair(t)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("got %v", err)
+		goodbye := []byte{23, 3, 3, 0, 2 + 1 + 16} // the header of an alert's record
+		all, err := io.ReadAll(other)
+		if at := len(all) - len(goodbye) - 19; err != nil || at < 0 || !bytes.HasPrefix(all[at:], goodbye) {
+			t.Errorf("%d bytes came, %v, and no goodbye at the end", len(all), err)
 		}
 	})
 	t.Run("is a reset", func(t *testing.T) {
