@@ -50,7 +50,7 @@ func (s *Server) routeApply() {
 func (s *Server) apply(ctx context.Context, in *applyInput) (*applyOutput, error) {
 	c := callOf(ctx)
 	c.dryRun, c.force = in.DryRun, in.Force
-	documents, err := decodeAll(ctx, bytes.Clone(in.RawBody))
+	documents, err := s.decodeAll(ctx, bytes.Clone(in.RawBody))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func inOrder(documents []resource.Document) []int {
 }
 
 // decodeAll reads the list and checks each document and the right to write it.
-func decodeAll(ctx context.Context, body []byte) ([]resource.Document, error) {
+func (s *Server) decodeAll(ctx context.Context, body []byte) ([]resource.Document, error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil {
 		return nil, resource.Errorf(resource.CodeInvalid, "the body is not a JSON list of documents: %v", err)
@@ -129,7 +129,9 @@ func decodeAll(ctx context.Context, body []byte) ([]resource.Document, error) {
 	first := map[string]int{}
 	for i, text := range raw {
 		var err error
-		documents[i], err = decodeOne(ctx, text)
+		if documents[i], err = decodeOne(ctx, text); err == nil {
+			err = s.checkHostFiles(ctx, documents[i])
+		}
 		if !bad.add(i, err) {
 			return nil, err
 		}

@@ -116,6 +116,14 @@ type Traffic interface {
 	Counters(set string) (incarnation string, byVersion map[string]resource.Counters, ok bool)
 }
 
+// HostFiles says which files of the machine documents may name.
+type HostFiles interface {
+	// Allow says why a path may not be named, by an Owner or by anybody else.
+	Allow(path string, owner bool) error
+	// Check says why a file could not be used now. One that is made need not be there.
+	Check(path string, made bool) error
+}
+
 // System is the process around the API.
 type System interface {
 	// Ready says why requests cannot be served, or nil. Anyone can ask.

@@ -55,6 +55,8 @@ type Options struct {
 	Instances Instances
 	// Traffic gives the gateway's counters for /metrics. Absent: none.
 	Traffic Traffic
+	// HostFiles says which files of the machine documents may name. Absent: none.
+	HostFiles HostFiles
 	// Metrics collects what /metrics shows. Absent: one of its own.
 	Metrics *prometheus.Registry
 	// Heartbeat is how often a quiet watch says that it is alive; 0: 15 s.

@@ -89,6 +89,9 @@ func (s *Server) put(ctx context.Context, kind string, in *putInput) (*putOutput
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkHostFiles(ctx, d); err != nil {
+		return nil, err
+	}
 	var o Outcome
 	_, err = s.Store.Update(s.room(ctx, d), func(tx *store.Tx) error {
 		o, err = s.putIn(tx, d, match, PutRequest{Force: in.Force, DryRun: in.DryRun, By: c.who})

@@ -174,7 +174,7 @@ func (a *App) openGallery(context.Context) error {
 // gateway that runs already holds it, so that no workload can take its port.
 func (a *App) startGateway(ctx context.Context) error {
 	a.gateway = control.New(control.Options{
-		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash,
+		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash, HostPaths: a.o.hostPaths(),
 		Command: append(slices.Clone(a.o.Command), GatewayCommand, a.o.Data),
 	})
 	var err error
@@ -281,6 +281,6 @@ func (a *App) apiOptions(address string) api.Options {
 			resource.KindImage:        images{a.gallery.DeleteImage},
 			resource.KindImageVersion: images{a.gallery.DeleteVersion},
 		},
-		Registry: a.gallery.Handler(), Traffic: figures{a.gateway},
+		Registry: a.gallery.Handler(), Traffic: figures{a.gateway}, HostFiles: hostFiles{a.o.hostPaths()},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/droverhq/drover/internal/fleet"
 	"github.com/droverhq/drover/internal/gallery"
 	"github.com/droverhq/drover/internal/gateway/control"
+	"github.com/droverhq/drover/internal/gateway/hostfile"
 	"github.com/droverhq/drover/internal/identity"
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
@@ -101,6 +102,13 @@ func (t traffic) Validation(instance string) (fleet.Validation, bool) {
 func (t traffic) Preview(set string) (fleet.Preview, bool) {
 	p, ok := t.Control.Preview(set)
 	return fleet.Preview(p), ok
+}
+
+// hostFiles says to the API which files documents may name.
+type hostFiles struct{ resource.HostPaths }
+
+func (h hostFiles) Check(path string, made bool) error {
+	return hostfile.Check(h.HostPaths, path, made)
 }
 
 // figures are the gateway's counters for the API.

@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/droverhq/drover/internal/compute"
+	"github.com/droverhq/drover/internal/resource"
 )
 
 // Options of a server. Data is required; the zero value of the rest is a default.
@@ -34,6 +36,10 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
+func (o Options) hostPaths() resource.HostPaths {
+	return resource.HostPaths{Data: o.Data, Folders: o.HostPaths}
+}
+
 // Range is a range of numbers, both ends included.
 type Range = compute.Range
 
@@ -44,6 +50,12 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Data, err = filepath.Abs(o.Data); err != nil {
 		return o, fmt.Errorf("data folder %s: %w", o.Data, err)
+	}
+	o.HostPaths = slices.Clone(o.HostPaths)
+	for i, folder := range o.HostPaths {
+		if o.HostPaths[i], err = filepath.Abs(folder); err != nil {
+			return o, fmt.Errorf("--host-path %s: %w", folder, err)
+		}
 	}
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:7400"

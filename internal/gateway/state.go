@@ -12,6 +12,7 @@ import (
 
 	"github.com/droverhq/drover/internal/gateway/probe"
 	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
 )
 
 var errStopping = errors.New("the gateway is stopping")
@@ -31,6 +32,7 @@ type state struct {
 	stopping  bool
 	floor     int64 // the oldest generation that this epoch may apply
 	applied   wire.Snapshot
+	hostPaths resource.HostPaths // of the snapshot that is applied, or being applied
 	sockets   map[string]*socket
 	sets      map[string]*set
 	balancers map[string]*balancer
@@ -81,6 +83,7 @@ func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 	}
 	s.takeSockets(a.New, files)
 	s.guard.set(w.Sockets)
+	s.hostPaths = w.HostPaths
 	errs := map[string]string{}
 	plans := s.plan(&w, errs)
 	s.updateSets(w, plans)

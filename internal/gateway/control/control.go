@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/store"
 )
 
@@ -36,7 +37,9 @@ type Options struct {
 	// Secret is the SHA-256 of what opens the metadata endpoint to an instance; nil:
 	// none is opened.
 	Secret func(instance string) [sha256.Size]byte
-	Logger *slog.Logger
+	// HostPaths says which files documents may name.
+	HostPaths resource.HostPaths
+	Logger    *slog.Logger
 }
 
 // Control is the control process's end of the gateway. New is inert.

@@ -17,6 +17,8 @@ type Snapshot struct {
 	Sockets []Socket `json:"sockets,omitempty"`
 	// Metadata is the metadata endpoint of the instances; nil: none is served.
 	Metadata *Metadata `json:"metadata,omitempty"`
+	// HostPaths says how files that documents name are opened.
+	HostPaths resource.HostPaths `json:"hostPaths,omitzero"`
 }
 
 // Metadata says where and how the metadata endpoint is served.
