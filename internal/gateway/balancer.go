@@ -58,6 +58,9 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 		Trusted:      trusted,
 		Limits:       b.Spec.Limits,
 	}
+	if b.Spec.Affinity != nil {
+		p.config.Affinity = []byte(b.Spec.Affinity.Cookie)
+	}
 	for _, r := range routesOf(b.Spec) {
 		if err := s.planBackend(p, r.Backend); err != nil {
 			return nil, err
@@ -122,11 +125,12 @@ func (s *state) bind(p *plan) {
 		own := b.bindings[name]
 		if own == nil {
 			own = &binding{
-				set:     s.sets[name],
-				pool:    pool.New(b.queue, p.config.DrainTimeout, s.touch),
-				check:   checkOf(p.Spec.Probe),
-				up:      up,
-				members: map[string]*bound{},
+				balancer: p.Name,
+				set:      s.sets[name],
+				pool:     pool.New(b.queue, p.config.DrainTimeout, s.touch),
+				check:    checkOf(p.Spec.Probe),
+				up:       up,
+				members:  map[string]*bound{},
 			}
 			b.bindings[name] = own
 			own.set.bindings = append(own.set.bindings, own)

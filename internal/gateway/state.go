@@ -28,14 +28,16 @@ type state struct {
 	finishing   sync.WaitGroup // fronts that were closed
 	background  sync.WaitGroup // recoveries
 
-	mu        sync.Mutex
-	stopping  bool
-	floor     int64 // the oldest generation that this epoch may apply
-	applied   wire.Snapshot
-	hostPaths resource.HostPaths // of the snapshot that is applied, or being applied
-	sockets   map[string]*socket
-	sets      map[string]*set
-	balancers map[string]*balancer
+	mu       sync.Mutex
+	stopping bool
+	floor    int64 // the oldest generation that this epoch may apply
+	applied  wire.Snapshot
+	// Of the snapshot that is applied, or being applied:
+	hostPaths   resource.HostPaths
+	affinityKey []byte
+	sockets     map[string]*socket
+	sets        map[string]*set
+	balancers   map[string]*balancer
 }
 
 func newState(incarnation string, logger *slog.Logger) *state {
@@ -83,7 +85,7 @@ func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 	}
 	s.takeSockets(a.New, files)
 	s.guard.set(w.Sockets)
-	s.hostPaths = w.HostPaths
+	s.hostPaths, s.affinityKey = w.HostPaths, w.AffinityKey
 	errs := map[string]string{}
 	plans := s.plan(&w, errs)
 	s.updateSets(w, plans)

@@ -16,6 +16,7 @@ type LoadBalancerSpec struct {
 	QueueTimeout    Duration           `json:"queueTimeout"`
 	TrustedProxies  []string           `json:"trustedProxies,omitempty"`
 	Limits          LoadBalancerLimits `json:"limits"`
+	Affinity        *Affinity          `json:"affinity,omitempty"`
 }
 
 const (
@@ -23,6 +24,9 @@ const (
 	ProtocolTCP  = "tcp"
 	BackendHTTP1 = "http1"
 )
+
+// SessionCookie is the console's: no workload may see it.
+const SessionCookie = "drover_session"
 
 // Backend is a ScaleSet by name or a list of addresses. It is written as a
 // string or as {addresses: [host:port]}.
@@ -46,6 +50,12 @@ type Probe struct {
 	Timeout            Duration `json:"timeout"`
 	UnhealthyThreshold int      `json:"unhealthyThreshold"`
 	HealthyThreshold   int      `json:"healthyThreshold"`
+}
+
+// Affinity sends a client's requests to the instance that it was given first, by a
+// cookie of that name, as long as that one may be picked.
+type Affinity struct {
+	Cookie string `json:"cookie"`
 }
 
 // LoadBalancerLimits: 0 means none.

@@ -28,7 +28,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 	}
 	for field, spec := range map[string]string{
 		"/spec/backendProtocol": "backendProtocol: h2c, backend: later",
-		"/spec/affinity":        "affinity: {cookie: a}, backend: later",
 		"/spec/accessLog":       "accessLog: {file: /tmp/log}, backend: later",
 		"/spec/tls":             "tls: {certificates: []}, backend: later",
 	} {

@@ -37,6 +37,8 @@ type Options struct {
 	// Secret is the SHA-256 of what opens the metadata endpoint to an instance; nil:
 	// none is opened.
 	Secret func(instance string) [sha256.Size]byte
+	// AffinityKey is what clients' affinity to instances is made of; nil: there is none.
+	AffinityKey []byte
 	// HostPaths says which files documents may name.
 	HostPaths resource.HostPaths
 	Logger    *slog.Logger

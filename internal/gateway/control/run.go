@@ -218,7 +218,7 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 	known = p.control.view.with(func(d documents) {
 		w = build(d, hints)
 		p.control.addMetadata(&w, d)
-		w.HostPaths = p.control.o.HostPaths
+		w.HostPaths, w.AffinityKey = p.control.o.HostPaths, p.control.o.AffinityKey
 	})
 	return w, known
 }

@@ -52,7 +52,8 @@ type exchange struct {
 	last    outcome
 
 	claim   pool.Claim
-	holding bool // claim is to be released
+	holding bool       // claim is to be released
+	keys    []pool.Key // of members that the client was given
 
 	// What stays, to be used again:
 	resp    h1.Response
@@ -60,6 +61,7 @@ type exchange struct {
 	out     []byte     // the request as it is sent
 	store   []byte     // of kept
 	escaped []byte     // of path
+	cookie  []byte     // that the client is given
 
 	mu     sync.Mutex
 	conn   *upstream.Conn // of the attempt in progress
@@ -73,6 +75,9 @@ type exchange struct {
 func (x *exchange) start(f *Front, c *Config, from client, r *h1.Request, peer netip.Addr) {
 	x.front, x.config, x.client, x.req = f, c, from, r
 	x.from = sender{address: peer, trusted: trusts(c.Trusted, peer)}
+	if c.Affinity != nil {
+		x.keys = appendKeys(x.keys, r, c.Affinity)
+	}
 	x.began = f.now()
 }
 
@@ -84,6 +89,7 @@ func (x *exchange) forget() {
 	}
 	x.resp.Reset()
 	x.front, x.config, x.route, x.client, x.req, x.kept = nil, nil, nil, nil, nil, nil
+	x.keys = x.keys[:0]
 	x.fresh, x.refused, x.tried, x.last, x.again = false, 0, x.tried[:0], outcome{}, again{}
 	x.claim = pool.Claim{}
 	x.broken, x.cause = false, nil
@@ -163,6 +169,9 @@ func (x *exchange) claimMember() error {
 }
 
 func (x *exchange) claimFrom(p *pool.Pool) error {
+	if len(x.keys) > 0 && p.ClaimKnown(&x.claim, x, x.keys, x.tried) {
+		return nil
+	}
 	if done, err := p.TryClaim(&x.claim, x, x.tried); done {
 		return err
 	}

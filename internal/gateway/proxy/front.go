@@ -24,6 +24,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
+	// Affinity is the name of the cookie that keeps a client with a member; nil: none does.
+	Affinity []byte
 }
 
 // Options are a front's collaborators.

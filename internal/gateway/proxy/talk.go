@@ -98,6 +98,7 @@ func (x *exchange) parseHead(c *upstream.Conn) error {
 // passOn passes the answer on to the client.
 func (x *exchange) passOn(c *upstream.Conn, up *upload, o *outcome) error {
 	o.status = x.resp.Status
+	x.giveCookie()
 	if o.status == http.StatusSwitchingProtocols {
 		return x.upgrade(c, o)
 	}
