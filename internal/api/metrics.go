@@ -70,21 +70,12 @@ type stateCollector struct {
 	server *Server
 
 	info, revision, documents, instances *prometheus.Desc
-	traffic                              []trafficMetric
-}
-
-// trafficMetric is one of the gateway's counters.
-type trafficMetric struct {
-	desc  *prometheus.Desc
-	value func(resource.Counters) uint64
+	traffic                              trafficMetrics
 }
 
 func newStateCollector(s *Server) *stateCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("drover_"+name, help, labels, nil)
-	}
-	counter := func(name, help string, value func(resource.Counters) uint64) trafficMetric {
-		return trafficMetric{desc("gateway_"+name+"_total", help+" Begins anew with the gateway.", "set", "version"), value}
 	}
 	return &stateCollector{
 		server:    s,
@@ -92,14 +83,7 @@ func newStateCollector(s *Server) *stateCollector {
 		revision:  desc("store_revision", "The revision of the last write."),
 		documents: desc("documents", "Documents by kind.", "kind"),
 		instances: desc("instances", "Instances by set, health and admission.", "set", "health", "admission"),
-		traffic: []trafficMetric{
-			counter("requests", "Requests sent to a version.", func(c resource.Counters) uint64 { return c.Requests }),
-			counter("failed", "Requests that failed.", func(c resource.Counters) uint64 { return c.Failed }),
-			counter("retried", "Requests sent again and answered.", func(c resource.Counters) uint64 { return c.Retried }),
-			counter("cut", "Requests in flight on a process that died or at a drain's time-out.", func(c resource.Counters) uint64 { return c.Cut }),
-			counter("ended", "Streams that had their whole drain time-out and were closed in order.", func(c resource.Counters) uint64 { return c.Ended }),
-			counter("errors", "Answers 5xx by workloads.", func(c resource.Counters) uint64 { return c.Errors }),
-		},
+		traffic:   newTrafficMetrics(),
 	}
 }
 
@@ -107,9 +91,7 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.revision, c.documents, c.instances} {
 		ch <- d
 	}
-	for _, t := range c.traffic {
-		ch <- t.desc
-	}
+	c.traffic.describe(ch)
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -137,7 +119,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			addSets(l.Items, versions)
 		}
 	}
-	c.collectTraffic(ch, versions)
+	if c.server.Traffic != nil {
+		c.traffic.collect(ch, c.server.Traffic, versions)
+	}
 }
 
 type instanceKey struct{ set, health, admission string }
@@ -167,26 +151,4 @@ func note(versions map[string]map[string]bool, set, version string) {
 		versions[set] = map[string]bool{}
 	}
 	versions[set][version] = true
-}
-
-// collectTraffic shows the versions that there are instances of; a gateway that
-// runs for months has seen more, and their series would never end.
-func (c *stateCollector) collectTraffic(ch chan<- prometheus.Metric, versions map[string]map[string]bool) {
-	if c.server.Traffic == nil {
-		return
-	}
-	for set, present := range versions {
-		_, byVersion, ok := c.server.Traffic.Counters(set)
-		if !ok {
-			continue
-		}
-		for version, counters := range byVersion {
-			if !present[version] {
-				continue
-			}
-			for _, t := range c.traffic {
-				ch <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.value(counters)), set, version)
-			}
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -26,6 +27,7 @@ type balancer struct {
 	front    front
 	on       *socket             // what front accepts on
 	bindings map[string]*binding // by set
+	log      *accesslog.Log      // nil: it never had one
 }
 
 func newBalancer(s *state) *balancer {
@@ -203,6 +205,9 @@ func (b *balancer) remove(linger time.Duration) {
 	b.closeFront(linger, func() {
 		for name, own := range b.bindings {
 			b.unbind(name, own)
+		}
+		if b.log != nil { // all that is to be told has been
+			b.state.finishing.Go(b.log.Close)
 		}
 	})
 }

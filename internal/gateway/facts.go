@@ -69,6 +69,9 @@ func (b *balancer) facts() wire.BalancerFacts {
 		f.Address = b.on.Address
 		f.Connections, f.Refused = b.front.Connections()
 	}
+	if b.log != nil {
+		f.LogDropped, f.LogProblem = b.log.Status()
+	}
 	for _, own := range b.bindings {
 		for _, m := range own.members {
 			if own.pool.State(m.member).Up {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/tcp"
 	"github.com/droverhq/drover/internal/resource"
@@ -34,9 +35,10 @@ func (b *balancer) serveHTTP(p *plan) {
 	var routes []proxy.Route
 	for i, r := range routesOf(p.Spec) {
 		own := b.bindings[p.backend[i]]
-		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.unserved()})
+		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Set: r.Backend.Set, Unserved: own.unserved()})
 	}
 	c.Routes = proxy.NewRoutes(routes)
+	c.Log = b.logFor(p)
 	if p.listen == nil {
 		b.front.(*proxy.Front).Configure(&c)
 		return
@@ -49,6 +51,8 @@ func (b *balancer) serveTCP(p *plan) {
 	c := &tcp.Config{
 		Name:         p.Name,
 		Pool:         own.pool,
+		Log:          b.logFor(p),
+		Set:          routesOf(p.Spec)[0].Backend.Set,
 		Unserved:     own.unserved(),
 		QueueTimeout: p.config.QueueTimeout,
 		DrainTimeout: p.config.DrainTimeout,
@@ -59,4 +63,20 @@ func (b *balancer) serveTCP(p *plan) {
 		return
 	}
 	b.front = tcp.Serve(tcp.Options{Listener: p.listen, Counters: b.counters, Logger: b.state.logger}, c)
+}
+
+// logFor is the balancer's access log; nil: it has none. What ended before the log
+// was taken away may still want to be in it.
+func (b *balancer) logFor(p *plan) *accesslog.Log {
+	if p.Spec.AccessLog == nil {
+		if b.log != nil {
+			b.log.Configure(nil)
+		}
+		return nil
+	}
+	if b.log == nil {
+		b.log = accesslog.New(p.Name, b.state.logs)
+	}
+	b.log.Configure(&accesslog.Target{AccessLog: *p.Spec.AccessLog, Paths: b.state.hostPaths})
+	return b.log
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/wire"
 )
 
@@ -31,7 +32,9 @@ type Options struct {
 	Lifeline *os.File
 	// Metadata makes the servers of the instances' metadata endpoint; nil: it is not served.
 	Metadata MetadataServers
-	Logger   *slog.Logger
+	// AccessLogs says what must not be in them.
+	AccessLogs accesslog.Options
+	Logger     *slog.Logger
 }
 
 // Run is the gateway process. It returns when ctx ends or it was told to stop,
@@ -53,6 +56,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Logger.Info("The gateway runs", "version", o.Version, "incarnation", p.hello.Incarnation)
 	p.state = newState(p.hello.Incarnation, o.Logger)
+	p.state.logs = o.AccessLogs
+	p.state.logs.Logger = o.Logger
 	p.state.endpoint = newEndpoint(p.approvals, o.Metadata, p.state.touch, o.Logger)
 	p.serving.Go(p.accept)
 	p.serving.Go(p.sweep)

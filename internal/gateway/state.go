@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/probe"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
@@ -24,9 +25,10 @@ type state struct {
 	probers     *probe.Probers
 	guard       guard
 	news        news
-	endpoint    *endpoint      // nil: no metadata is served
-	finishing   sync.WaitGroup // fronts that were closed
-	background  sync.WaitGroup // recoveries
+	logs        accesslog.Options // of the balancers
+	endpoint    *endpoint         // nil: no metadata is served
+	finishing   sync.WaitGroup    // fronts that were closed
+	background  sync.WaitGroup    // recoveries
 
 	mu       sync.Mutex
 	stopping bool

@@ -24,7 +24,6 @@ var later = []laterEntry{
 	{KindScaleSet, "/spec/autoscale", ""},
 	{KindInstance, "/spec/protectionPolicy", ""},
 	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
-	{KindLoadBalancer, "/spec/accessLog", ""},
 	{KindLoadBalancer, "/spec/tls", ""},
 	{KindImage, "/spec/retain", ""},
 }

@@ -1,5 +1,10 @@
 package resource
 
+import (
+	"strconv"
+	"strings"
+)
+
 // LoadBalancer says what to listen on and where to send.
 type LoadBalancer = Object[LoadBalancerSpec, LoadBalancerStatus]
 
@@ -17,6 +22,7 @@ type LoadBalancerSpec struct {
 	TrustedProxies  []string           `json:"trustedProxies,omitempty"`
 	Limits          LoadBalancerLimits `json:"limits"`
 	Affinity        *Affinity          `json:"affinity,omitempty"`
+	AccessLog       *AccessLog         `json:"accessLog,omitempty"`
 }
 
 const (
@@ -58,6 +64,21 @@ type Affinity struct {
 	Cookie string `json:"cookie"`
 }
 
+// AccessLog has a line of JSON written to File for every request. A file that would
+// become longer than MaxBytes is renamed to File.1, and so on up to Keep.
+type AccessLog struct {
+	File     string `json:"file"`
+	MaxBytes Bytes  `json:"maxBytes"`
+	Keep     int    `json:"keep"`
+}
+
+// Rotates says whether a file is what this one is renamed to.
+func (l AccessLog) Rotates(file string) bool {
+	number, ok := strings.CutPrefix(file, l.File+".")
+	n, err := strconv.Atoi(number)
+	return ok && err == nil && strconv.Itoa(n) == number && n > 0
+}
+
 // LoadBalancerLimits: 0 means none.
 type LoadBalancerLimits struct {
 	MaxHeaderBytes          Bytes    `json:"maxHeaderBytes"`
@@ -82,3 +103,7 @@ const ConditionListening = "Listening"
 // ConditionNotApplied is there while the gateway serves an older spec than the
 // one written, or none; its message says why.
 const ConditionNotApplied = "NotApplied"
+
+// ConditionAccessLogFailing is there while lines of the access log cannot be written;
+// its message says why.
+const ConditionAccessLogFailing = "AccessLogFailing"

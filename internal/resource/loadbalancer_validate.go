@@ -34,6 +34,7 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 	}
 	s.Limits.validate(c)
 	s.Affinity.validate(c)
+	s.AccessLog.validate(c)
 	if s.Protocol == ProtocolTCP {
 		s.checkTCP(c)
 	}
@@ -178,6 +179,16 @@ func (a *Affinity) validate(c *checker) {
 	case a.Cookie == SessionCookie:
 		c.add(at, "%s is Drover's own: use another name", quote(a.Cookie))
 	}
+}
+
+func (l *AccessLog) validate(c *checker) {
+	if l == nil {
+		return
+	}
+	const at = "/spec/accessLog"
+	c.checkHostPath(at+"/file", l.File)
+	within(c, at+"/maxBytes", l.MaxBytes, 64<<10, 1<<40)
+	within(c, at+"/keep", l.Keep, 0, 1000)
 }
 
 func (l *LoadBalancerLimits) validate(c *checker) {

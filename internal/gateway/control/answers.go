@@ -64,6 +64,7 @@ type answers struct {
 	previews  map[string]Preview // by set
 
 	changed chan struct{}
+	logs    chan struct{} // holds one signal: whether access logs are written may differ
 	notify  func(instance string)
 }
 
@@ -71,6 +72,7 @@ func newAnswers() *answers {
 	return &answers{
 		instances: map[string]wire.InstanceFacts{},
 		changed:   make(chan struct{}, 1),
+		logs:      make(chan struct{}, 1),
 	}
 }
 
@@ -125,6 +127,22 @@ func (a *answers) Figures(set string) (Figures, bool) {
 		f.ByColour[v.Colour][v.Version] = v.Counters
 	}
 	return f, true
+}
+
+// Balancers are what the gateway tells of the load balancers that documents describe;
+// none: it does not answer.
+func (a *answers) Balancers() (list []wire.BalancerFacts) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.connected {
+		return nil
+	}
+	for _, b := range a.facts.Balancers {
+		if resource.ValidateName(b.Name) == nil { // else it is a preview
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // Validation is the outcome of an instance's validation; false: none is known. As
@@ -214,6 +232,9 @@ func (a *answers) disconnect() {
 func (a *answers) update(f wire.Facts) {
 	a.mu.Lock()
 	old := a.instances
+	if !maps.Equal(logProblemsOf(a.facts), logProblemsOf(f)) {
+		signal(a.logs)
+	}
 	a.facts, a.instances = f, make(map[string]wire.InstanceFacts, len(f.Instances))
 	var probed []string
 	for _, i := range f.Instances {

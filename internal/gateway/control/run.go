@@ -183,6 +183,8 @@ func (p *pusher) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-p.control.view.changed:
 			retry.Stop()
+		case <-p.control.logs:
+			retry.Stop()
 		case <-retry.C:
 		}
 	}
@@ -226,6 +228,9 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 // report writes what became of the balancers; false: it is to be tried again.
 func (p *pusher) report(ctx context.Context, w wire.Snapshot, problems map[string]problem) bool {
 	err := p.control.report(ctx, w, problems)
+	if err == nil {
+		err = p.control.reportLogs(ctx)
+	}
 	if err == nil {
 		p.warned = ""
 		return true

@@ -55,7 +55,7 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	alike := string(pool.KeyOf([]byte("secret"), "front", "hello", "a").AppendText(nil))
 	for _, c := range []struct{ name, request, answer, end string }{
 		{"GET", "GET /a/b?c=d HTTP/1.1\r\n" + fields + "\r\n", plain, "x"},
-		{"GET with affinity", "GET / HTTP/1.1\r\nCookie: a=b; at=" + alike + "; c=d\r\n" + fields + "\r\n", plain, "x"},
+		{"GET with affinity and a log", "GET / HTTP/1.1\r\nCookie: a=b; at=" + alike + "; c=d\r\n" + fields + "\r\n", plain, "x"},
 		{"GET with escapes", "GET /%61/b HTTP/1.1\r\n" + fields + "\r\n", plain, "x"},
 		{"HEAD", "HEAD / HTTP/1.1\r\n" + fields + "\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n", "\r\n\r\n"},
 		{"POST with a small body", "POST / HTTP/1.1\r\n" + fields + "Content-Length: 5\r\n\r\nhello", plain, "x"},
@@ -69,6 +69,10 @@ func TestARequestAllocatesNothing(t *testing.T) {
 			g.withKey(g.parrot("a", c.answer))
 			g.parrot("b", c.answer)
 			g.config.Affinity = []byte("at")
+			if c.name == "GET with affinity and a log" {
+				change, _ := logged(t)
+				change(g.config)
+			}
 			conn := g.dial()
 			request, answer, end := []byte(c.request), make([]byte, 64<<10), []byte(c.end)
 			ask := func() {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -51,6 +53,8 @@ type exchange struct {
 	tried   []*pool.Member
 	last    outcome
 
+	told // to the access log
+
 	claim   pool.Claim
 	holding bool       // claim is to be released
 	keys    []pool.Key // of members that the client was given
@@ -92,7 +96,7 @@ func (x *exchange) forget() {
 	x.keys = x.keys[:0]
 	x.fresh, x.refused, x.tried, x.last, x.again = false, 0, x.tried[:0], outcome{}, again{}
 	x.claim = pool.Claim{}
-	x.broken, x.cause = false, nil
+	x.broken, x.cause, x.told = false, nil, told{}
 }
 
 // path is the request's, as routes know it.
@@ -104,8 +108,28 @@ func (x *exchange) path() []byte {
 	return x.escaped
 }
 
+// choose finds out where the request goes, or answers it.
+func (x *exchange) choose() bool {
+	if string(x.req.Method) == http.MethodConnect {
+		x.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		x.record(accesslog.Refused)
+		return false
+	}
+	if x.route = x.config.Routes.Match(x.req.Host, x.path()); x.route == nil {
+		x.plain(http.StatusNotFound, "no route matches", false)
+		x.record(accesslog.Refused)
+		return false
+	}
+	return true
+}
+
 // run has the request answered, and counts it.
 func (x *exchange) run() {
+	x.serve()
+	x.record(x.ending)
+}
+
+func (x *exchange) serve() {
 	if !x.takeBody() {
 		return
 	}
@@ -177,6 +201,7 @@ func (x *exchange) claimFrom(p *pool.Pool) error {
 	}
 	ctx := x.slowly()
 	defer x.quickly()
+	defer func(from time.Duration) { x.queued += x.front.now() - from }(x.front.now())
 	wait := x.config.QueueTimeout - (x.front.now() - x.ready)
 	return p.Claim(ctx, &x.claim, x, time.Now().Add(wait), x.tried)
 }
@@ -217,6 +242,7 @@ func (x *exchange) takeBody() bool {
 		return true
 	}
 	if x.kept = x.client.early(r.Length); x.kept != nil || !x.again.idempotent {
+		x.received = int64(len(x.kept))
 		return true
 	}
 	return x.keepBody(int(r.Length))
@@ -233,7 +259,7 @@ func (x *exchange) keepBody(n int) bool {
 		return false
 	}
 	x.client.limitRead(time.Time{})
-	x.kept, x.ready = x.store, x.front.now()
+	x.kept, x.ready, x.received = x.store, x.front.now(), int64(n)
 	return true
 }
 
@@ -249,6 +275,7 @@ func (x *exchange) streams() bool { return x.req.Length != 0 && x.kept == nil }
 // releases the claim.
 func (x *exchange) attempt() outcome {
 	m := x.claim.Member
+	x.attempts++
 	c, err := x.connect(m.Backend)
 	var o outcome
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/gate"
 	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -24,6 +25,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
+	// Log has a line of every request; nil: there is none.
+	Log *accesslog.Log
 	// Affinity is the name of the cookie that keeps a client with a member; nil: none does.
 	Affinity []byte
 }
@@ -227,21 +230,13 @@ func (f *Front) date() string {
 	return d.text
 }
 
-// handle is every request's way in.
+// handle has a request of HTTP/1.1 answered.
 func (f *Front) handle(c *conn, w *work, config *Config) {
 	defer c.idle()
-	r := &w.req
-	if string(r.Method) == http.MethodConnect {
-		w.client.last = true
-		w.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
-		return
-	}
 	x := &w.x
-	x.start(f, config, &w.client, r, c.peer)
-	if x.route = config.Routes.Match(r.Host, x.path()); x.route == nil {
-		w.client.plain(http.StatusNotFound, "no route matches", false)
-		return
+	x.start(f, config, &w.client, &w.req, c.peer)
+	if x.choose() {
+		w.client.last = c.busy(x)
+		x.run()
 	}
-	w.client.last = c.busy(x)
-	x.run()
 }

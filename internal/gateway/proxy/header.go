@@ -14,7 +14,9 @@ var sessionCookie = []byte(resource.SessionCookie)
 // sender is who a request came from.
 type sender struct {
 	address netip.Addr
-	trusted bool // it may say whom it forwards for
+	trusted bool   // it may say whom it forwards for
+	secure  bool   // it came by TLS
+	tls     string // its version, for the access log
 }
 
 // appendRequest appends the head of a request that a backend is to see.
@@ -95,6 +97,9 @@ func scheme(r *h1.Request, from sender) []byte {
 		if v := first(r, h1.XForwardedProto); v != nil {
 			return v
 		}
+	}
+	if from.secure {
+		return overTLS
 	}
 	return plainHTTP
 }

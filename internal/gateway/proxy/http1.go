@@ -63,6 +63,13 @@ func (h *http1) stop() {
 	h.conn = nil
 }
 
+func (h *http1) protocol() string {
+	if h.req.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
 func (h *http1) early(n int64) []byte { return h.body.early(n) }
 func (h *http1) taken() bool          { return h.body.whole.Load() }
 
@@ -161,7 +168,8 @@ func (h *http1) endHead(dated bool) {
 	if !dated { // RFC 9110 §6.6.1
 		h.out = append(h.out, h.conn.front.date()...)
 	}
-	h.last = h.last || h.req.Close || h.framing == byClose || !h.taken() || h.conn.front.retiring.Load()
+	connect := string(h.req.Method) == http.MethodConnect // what follows may not be for us
+	h.last = h.last || connect || h.req.Close || h.framing == byClose || !h.taken() || h.conn.front.retiring.Load()
 	switch {
 	case h.last:
 		h.out = append(h.out, closeText...)

@@ -40,6 +40,8 @@ type stream struct {
 	frames *frames // of the backend's bytes; nil when it is no WebSocket
 	slow   stall   // of writes to the client
 	stall  time.Duration
+	up     int64 // bytes from the client, and down to it; each is one direction's own
+	down   int64
 
 	mu         sync.Mutex // orders deadlines
 	drained    bool
@@ -53,6 +55,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	if protocol == "" || !strings.EqualFold(string(x.resp.Upgrade), protocol) {
 		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", x.resp.Upgrade)
 	}
+	detach(x.req)
 	client, early, ok := x.client.takeOver()
 	if !ok {
 		return errors.New("the client's connection cannot become anything else")
@@ -70,6 +73,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	}
 	x.become(s)
 	err := s.run(o)
+	x.received, x.sent = s.up, s.down
 	o.clientGone = o.clientGone || errors.Is(err, errClientLeft)
 	o.left = errors.Is(err, errLeft)
 	return err
@@ -165,6 +169,7 @@ func (s *stream) fromClient() {
 	for {
 		n, err := from.Read(buf.bytes)
 		if n > 0 {
+			s.up += int64(n)
 			if _, werr := s.conn.TCP.Write(buf.bytes[:n]); werr != nil {
 				return // the other direction finds out why
 			}
@@ -202,6 +207,7 @@ func (s *stream) fromBackend() error {
 	for {
 		n, err := s.conn.Read(buf.bytes)
 		if n > 0 {
+			s.down += int64(n)
 			s.conn.Release() // what came with the head has been taken
 			if werr := s.toClient(buf.bytes[:n]); werr != nil {
 				return werr

@@ -26,10 +26,11 @@ type end struct {
 	*net.TCPConn
 	raw syscall.RawConn
 
-	got *[bufferSize]byte // taken by the read that is in progress
-	n   int
-	err error
-	try func(fd uintptr) bool // tryRead, made once
+	got   *[bufferSize]byte // taken by the read that is in progress
+	n     int
+	err   error
+	total int64                 // bytes that came
+	try   func(fd uintptr) bool // tryRead, made once
 }
 
 func newEnd(c *net.TCPConn) (*end, error) {
@@ -97,6 +98,7 @@ func pump(dst, src *end, mark func()) failure {
 			return failure{read: err}
 		}
 		n := src.n
+		src.total += int64(n)
 		mark()
 		_, err := dst.Write(src.got[:n])
 		src.giveBack()
@@ -118,7 +120,8 @@ func splice(dst, src *end) failure {
 	if n < spliceFrom {
 		return failure{}
 	}
-	_, err := dst.ReadFrom(&io.LimitedReader{R: src.TCPConn, N: int64(n)})
+	moved, err := dst.ReadFrom(&io.LimitedReader{R: src.TCPConn, N: int64(n)})
+	src.total += moved
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_, err = dst.Write(nil) // fails when it was its deadline; the source's shows with the next read

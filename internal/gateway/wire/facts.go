@@ -73,4 +73,8 @@ type BalancerFacts struct {
 	Queued      int               `json:"queued,omitempty"`
 	Up          []string          `json:"up,omitempty"`
 	Counters    resource.Counters `json:"counters"`
+	// LogDropped are lines of the access log that could not be written, and
+	// LogProblem is why none is at the moment; empty: they are.
+	LogDropped uint64 `json:"logDropped,omitempty"`
+	LogProblem string `json:"logProblem,omitempty"`
 }
