@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type state struct {
 	sockets     map[string]*socket
 	sets        map[string]*set
 	balancers   map[string]*balancer
+	complaints  map[string]string // that were told, by balancer
 }
 
 func newState(incarnation string, logger *slog.Logger) *state {
@@ -149,13 +151,16 @@ func (s *state) plan(w *wire.Snapshot, errs map[string]string) []*plan {
 	var plans []*plan
 	var kept []wire.Balancer
 	for _, b := range w.Balancers {
+		old := s.balancers[b.Name]
 		p, err := s.planBalancer(b)
 		if err != nil {
 			errs[b.Name] = err.Error()
-			s.logger.Warn("A load balancer keeps its previous state", "balancer", b.Name, "error", err)
-			if old := s.balancers[b.Name]; old != nil {
+			s.complain(b.Name, err)
+			if old != nil {
 				p, err = s.planBalancer(old.Balancer)
 			}
+		} else if old == nil || !reflect.DeepEqual(old.Spec, b.Spec) {
+			delete(s.complaints, b.Name)
 		}
 		if err == nil {
 			plans = append(plans, p)
@@ -164,6 +169,23 @@ func (s *state) plan(w *wire.Snapshot, errs map[string]string) []*plan {
 	}
 	w.Balancers = kept
 	return plans
+}
+
+// maxComplaints bounds what is remembered of balancers that may be gone.
+const maxComplaints = 1000
+
+// complain tells why a balancer cannot be applied: not again and again, as it is
+// tried for as long as the document asks for it.
+func (s *state) complain(balancer string, err error) {
+	why := err.Error()
+	if s.complaints[balancer] == why {
+		return
+	}
+	if s.complaints == nil || len(s.complaints) >= maxComplaints {
+		s.complaints = map[string]string{}
+	}
+	s.complaints[balancer] = why
+	s.logger.Warn("A load balancer keeps its previous state", "balancer", balancer, "error", err)
 }
 
 // updateSets brings all sets in line: those of the snapshot, those that a
