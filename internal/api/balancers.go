@@ -72,11 +72,8 @@ func checkLogFile(tx *store.Tx, lb resource.LoadBalancer) error {
 	return nil
 }
 
-// previews are the rules of scale sets, and those for where their previews listen.
-type previews struct {
-	Writer
-	address string
-}
+// previews are the rules for where scale sets' previews listen.
+type previews struct{ address string }
 
 func (p previews) check(tx *store.Tx, d resource.Document) ([]string, error) {
 	listen := listenOf(d)
