@@ -88,6 +88,7 @@ func TestEveryRequestIsLogged(t *testing.T) {
 		{"chunks", writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n", hangsUp), ok, answered(map[string]any{"bytesOut": 8.0})},
 		{"a small body", answers(500, "sorry"), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", answered(map[string]any{"method": "POST", "path": "/", "bytesIn": 3.0, "status": 500.0})},
 		{"a body in chunks", answers(200, "hello"), "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n", answered(map[string]any{"method": "PUT", "path": "/", "bytesIn": 7.0})},
+		{"a large answer", answers(200, strings.Repeat("x", 4<<20)), ok, answered(map[string]any{"bytesOut": float64(4 << 20)})},
 		{"HEAD", answers(200, ""), "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", answered(map[string]any{"method": "HEAD", "path": "/", "bytesOut": 0.0})},
 		{"no answer", hangsUp, "POST / HTTP/1.1\r\nHost: a\r\n\r\n", answered(map[string]any{"method": "POST", "path": "/", "bytesOut": 0.0, "status": 502.0, "outcome": "failed"})},
 		{"half an answer", writes("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", hangsUp), ok, answered(map[string]any{"outcome": "failed"})},
@@ -116,6 +117,7 @@ func TestEveryRequestIsLogged(t *testing.T) {
 			if _, err := io.WriteString(conn, c.request); err != nil {
 				t.Fatal(err)
 			}
+			go io.Copy(io.Discard, conn) // ends with the connection
 			line := read(g, 1)[0]
 			if diff := cmp.Diff(c.want, pick(line)); diff != "" {
 				t.Error(diff)
