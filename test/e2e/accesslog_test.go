@@ -168,6 +168,29 @@ func TestAccessLogRotatesUnderLoad(t *testing.T) {
 	}
 }
 
+// A gateway that is killed loses the lines of a moment, and leaves no half of one.
+func TestAccessLogOfGatewaysThatAreKilled(t *testing.T) {
+	dir := hostFolder(t)
+	file := filepath.Join(dir, "access.log")
+	s := startBeside(t, "--host-path", dir)
+	s.push("hello:1.0.0", sample.Config{})
+	s.apply(withLog(policy{capacity: 2}, "{file: "+file+", maxBytes: 64KiB, keep: 1000}"))
+	const rate = 300
+	tr := s.startTrafficWith(load.Options{Address: s.serving(2), Connections: 16, Rate: rate}, 0)
+	kills := size(4, 20)
+	for range kills {
+		time.Sleep(500 * time.Millisecond)
+		s.killGateway()
+	}
+	time.Sleep(500 * time.Millisecond)
+	stats := tr.end()
+	answered := int(stats.Requests - stats.Failed)
+	most := kills * rate / 4 // a quarter of a second of each; the disk may be busy
+	s.eventually(10*time.Second, fmt.Sprintf("all but %d of %d requests are in the log", most, answered), func() (bool, error) {
+		return len(readLog(t, file)) >= answered-most, nil
+	})
+}
+
 // A full disk costs lines, which are counted, and no request.
 func TestAccessLogOnAFullDisk(t *testing.T) {
 	disk, ok := onSmallDisk(t)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/droverhq/drover/internal/gateway/accesslog"
+	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -204,4 +205,20 @@ func TestAStreamIsLoggedAtItsEnd(t *testing.T) {
 	}
 	_ = other.CloseNow()
 	read(g, 2)
+}
+
+func TestWhatIsToldOutlivesTheBuffer(t *testing.T) {
+	buf := []byte("GET /a?b HTTP/1.1\r\nHost: shop\r\nUser-Agent: me\r\nX-Forwarded-For: 10.1.2.3\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+	var r h1.Request
+	if n, err := r.Parse(buf, &h1.Limits{Bytes: 1000, Fields: 10}); n == 0 || err != nil {
+		t.Fatal(err)
+	}
+	detach(&r)
+	for i := range buf {
+		buf[i] = '#'
+	}
+	told := fmt.Sprintf("%s %s%s %s %s %s %s", r.Method, r.Path, r.Query, r.Host, r.Upgrade, first(&r, h1.UserAgent), first(&r, h1.XForwardedFor))
+	if told != "GET /a?b shop x me 10.1.2.3" {
+		t.Errorf("it became %q", told)
+	}
 }
