@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/certificate"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/proxy"
@@ -28,9 +30,11 @@ type balancer struct {
 	front    front
 	on       *socket             // what front accepts on
 	bindings map[string]*binding // by set
+	log      *accesslog.Log      // nil: it never had one
 	// certificates are what TLS is served with; nil: it is not.
 	certificates *certificate.Keeper
-	redirect     *redirect // nil: there is none
+	redirect     *redirect      // nil: there is none
+	redirecting  sync.WaitGroup // redirects that were closed
 }
 
 func newBalancer(s *state) *balancer {
@@ -65,6 +69,9 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 		DrainTimeout: time.Duration(b.Spec.DrainTimeout),
 		Trusted:      trusted,
 		Limits:       b.Spec.Limits,
+	}
+	if b.Spec.Affinity != nil {
+		p.config.Affinity = []byte(b.Spec.Affinity.Cookie)
 	}
 	for _, r := range routesOf(b.Spec) {
 		if err := s.planBackend(p, r.Backend); err != nil {
@@ -144,11 +151,12 @@ func (s *state) bind(p *plan) {
 		own := b.bindings[name]
 		if own == nil {
 			own = &binding{
-				set:     s.sets[name],
-				pool:    pool.New(b.queue, p.config.DrainTimeout, s.touch),
-				check:   checkOf(p.Spec.Probe),
-				up:      up,
-				members: map[string]*bound{},
+				balancer: p.Name,
+				set:      s.sets[name],
+				pool:     pool.New(b.queue, p.config.DrainTimeout, s.touch),
+				check:    checkOf(p.Spec.Probe),
+				up:       up,
+				members:  map[string]*bound{},
 			}
 			b.bindings[name] = own
 			own.set.bindings = append(own.set.bindings, own)
@@ -252,6 +260,12 @@ func (b *balancer) remove(linger time.Duration) {
 	b.closeFront(linger, func() {
 		for name, own := range b.bindings {
 			b.unbind(name, own)
+		}
+		if b.log != nil {
+			b.state.finishing.Go(func() {
+				b.redirecting.Wait() // then all that is to be told has been
+				b.log.Close()
+			})
 		}
 	})
 }

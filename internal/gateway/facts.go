@@ -77,6 +77,9 @@ func (b *balancer) facts() wire.BalancerFacts {
 	if b.certificates != nil {
 		f.Certificates = b.certificates.Facts()
 	}
+	if b.log != nil {
+		f.LogDropped, f.LogProblem = b.log.Status()
+	}
 	for _, own := range b.bindings {
 		for _, m := range own.members {
 			if own.pool.State(m.member).Up {
