@@ -24,13 +24,14 @@ const stopLinger = 250 * time.Millisecond
 // balancer is a load balancer as it is applied.
 type balancer struct {
 	wire.Balancer
-	state    *state
-	queue    *pool.Queue
-	counters *tally.Counters
-	front    front
-	on       *socket             // what front accepts on
-	bindings map[string]*binding // by set
-	log      *accesslog.Log      // nil: it never had one
+	state     *state
+	queue     *pool.Queue
+	counters  *tally.Counters
+	front     front
+	on        *socket             // what front accepts on
+	bindings  map[string]*binding // by set
+	log       *accesslog.Log      // nil: it never had one
+	inherited figures             // of gateways before this one, beside counters
 	// certificates are what TLS is served with; nil: it is not.
 	certificates *certificate.Keeper
 	redirect     *redirect      // nil: there is none
@@ -39,6 +40,12 @@ type balancer struct {
 
 func newBalancer(s *state) *balancer {
 	return &balancer{state: s, queue: &pool.Queue{}, counters: &tally.Counters{}, bindings: map[string]*binding{}}
+}
+
+// figures are what is counted of a balancer and not of its requests.
+type figures struct {
+	refused    uint64 // connections
+	logDropped uint64 // lines of the access log
 }
 
 // plan is what a balancer will become; making it changes nothing.

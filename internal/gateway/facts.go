@@ -80,6 +80,8 @@ func (b *balancer) facts() wire.BalancerFacts {
 	if b.log != nil {
 		f.LogDropped, f.LogProblem = b.log.Status()
 	}
+	f.Refused += b.inherited.refused
+	f.LogDropped += b.inherited.logDropped
 	for _, own := range b.bindings {
 		for _, m := range own.members {
 			if own.pool.State(m.member).Up {

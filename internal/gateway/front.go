@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"sync"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/accesslog"
@@ -84,4 +85,18 @@ func (b *balancer) logFor(p *plan) *accesslog.Log {
 	}
 	b.log.Configure(&accesslog.Target{AccessLog: *p.Spec.AccessLog, Paths: b.state.hostPaths})
 	return b.log
+}
+
+// closeLogs writes what balancers that were not removed have still to tell: those
+// of a gateway that leaves.
+func (s *state) closeLogs() {
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.balancers {
+		if b.log != nil {
+			closing.Go(b.log.Close)
+		}
+	}
 }

@@ -295,20 +295,6 @@ func (s *state) closeSets() {
 	}
 }
 
-// closeLogs writes what balancers that were not removed have still to tell: those
-// of a gateway that leaves.
-func (s *state) closeLogs() {
-	var closing sync.WaitGroup
-	defer closing.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.balancers {
-		if b.log != nil {
-			closing.Go(b.log.Close)
-		}
-	}
-}
-
 // sweep closes connections to backends that were not used for long.
 func (s *state) sweep(now time.Time) {
 	s.mu.Lock()

@@ -154,7 +154,7 @@ func (f *Figures) add(set string, list []wire.Figure) {
 }
 
 // Balancers are what the gateway tells of the load balancers that documents describe;
-// none: it does not answer.
+// none: it does not answer. While a gateway leaves, they are of both.
 func (a *answers) Balancers() (list []wire.BalancerFacts) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -163,7 +163,7 @@ func (a *answers) Balancers() (list []wire.BalancerFacts) {
 	}
 	for _, b := range a.facts.Balancers {
 		if resource.ValidateName(b.Name) == nil { // else it is a preview
-			list = append(list, b)
+			list = append(list, a.elder.with(b, a.facts))
 		}
 	}
 	return list
