@@ -37,14 +37,48 @@ func (b balancers) check(tx *store.Tx, d resource.Document) ([]string, error) {
 			return nil, err
 		}
 	}
+	if err := checkLogFile(tx, lb); err != nil {
+		return nil, err
+	}
 	return missingBackends(tx, lb)
 }
 
-// previews are the rules of scale sets, and those for where their previews listen.
-type previews struct {
-	Writer
-	address string
+// checkLogFile refuses an access log that would not get on with another one's. One
+// file may have the lines of several load balancers.
+func checkLogFile(tx *store.Tx, lb resource.LoadBalancer) error {
+	mine := lb.Spec.AccessLog
+	if mine == nil {
+		return nil
+	}
+	others, err := tx.List(resource.KindLoadBalancer, store.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, o := range others.Items {
+		var spec struct{ AccessLog *resource.AccessLog }
+		if o.Name == lb.Name || json.Unmarshal(o.Spec, &spec) != nil || spec.AccessLog == nil {
+			continue
+		}
+		detail := ""
+		switch its := *spec.AccessLog; {
+		case its == *mine:
+		case its.File == mine.File:
+			detail = fmt.Sprintf("is the access log of the load balancer %s, too, with maxBytes %s and keep %d: write the same, or another file", o.Name, its.MaxBytes, its.Keep)
+		case its.Rotates(mine.File) || mine.Rotates(its.File):
+			detail = fmt.Sprintf("and the access log of the load balancer %s, %s, would be renamed over each other: write another file", o.Name, its.File)
+		}
+		if detail != "" {
+			return &resource.Error{
+				Code: resource.CodeInvalid, Detail: lb.Kind + " " + lb.Name + " cannot have that access log",
+				Fields: []resource.FieldError{{Pointer: "/spec/accessLog/file", Detail: detail}},
+			}
+		}
+	}
+	return nil
 }
+
+// previews are the rules for where scale sets' previews listen.
+type previews struct{ address string }
 
 func (p previews) check(tx *store.Tx, d resource.Document) ([]string, error) {
 	for _, listen := range listensOf(d) {

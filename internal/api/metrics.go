@@ -71,21 +71,12 @@ type stateCollector struct {
 
 	info, revision, documents, instances *prometheus.Desc
 	notAfter, problem                    *prometheus.Desc
-	traffic                              []trafficMetric
-}
-
-// trafficMetric is one of the gateway's counters.
-type trafficMetric struct {
-	desc  *prometheus.Desc
-	value func(resource.Counters) uint64
+	traffic                              trafficMetrics
 }
 
 func newStateCollector(s *Server) *stateCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("drover_"+name, help, labels, nil)
-	}
-	counter := func(name, help string, value func(resource.Counters) uint64) trafficMetric {
-		return trafficMetric{desc("gateway_"+name+"_total", help+" Begins anew with the gateway.", "set", "version"), value}
 	}
 	return &stateCollector{
 		server:    s,
@@ -95,14 +86,7 @@ func newStateCollector(s *Server) *stateCollector {
 		instances: desc("instances", "Instances by set, health and admission.", "set", "health", "admission"),
 		notAfter:  desc("gateway_certificate_not_after_seconds", "When the certificate that is served ends, in seconds since 1970.", "balancer", "source"),
 		problem:   desc("gateway_certificate_problem", "1: what is in the files of a certificate is not served.", "balancer", "source"),
-		traffic: []trafficMetric{
-			counter("requests", "Requests sent to a version.", func(c resource.Counters) uint64 { return c.Requests }),
-			counter("failed", "Requests that failed.", func(c resource.Counters) uint64 { return c.Failed }),
-			counter("retried", "Requests sent again and answered.", func(c resource.Counters) uint64 { return c.Retried }),
-			counter("cut", "Requests in flight on a process that died or at a drain's time-out.", func(c resource.Counters) uint64 { return c.Cut }),
-			counter("ended", "Streams that had their whole drain time-out and were closed in order.", func(c resource.Counters) uint64 { return c.Ended }),
-			counter("errors", "Answers 5xx by workloads.", func(c resource.Counters) uint64 { return c.Errors }),
-		},
+		traffic:   newTrafficMetrics(),
 	}
 }
 
@@ -110,9 +94,7 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.info, c.revision, c.documents, c.instances, c.notAfter, c.problem} {
 		ch <- d
 	}
-	for _, t := range c.traffic {
-		ch <- t.desc
-	}
+	c.traffic.describe(ch)
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
@@ -142,7 +124,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			c.collectCertificates(gauge, l.Items)
 		}
 	}
-	c.collectTraffic(ch, versions)
+	if c.server.Traffic != nil {
+		c.traffic.collect(ch, c.server.Traffic, versions)
+	}
 }
 
 // collectCertificates shows what load balancers serve TLS with.
@@ -192,26 +176,4 @@ func note(versions map[string]map[string]bool, set, version string) {
 		versions[set] = map[string]bool{}
 	}
 	versions[set][version] = true
-}
-
-// collectTraffic shows the versions that there are instances of; a gateway that
-// runs for months has seen more, and their series would never end.
-func (c *stateCollector) collectTraffic(ch chan<- prometheus.Metric, versions map[string]map[string]bool) {
-	if c.server.Traffic == nil {
-		return
-	}
-	for set, present := range versions {
-		_, byVersion, ok := c.server.Traffic.Counters(set)
-		if !ok {
-			continue
-		}
-		for version, counters := range byVersion {
-			if !present[version] {
-				continue
-			}
-			for _, t := range c.traffic {
-				ch <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.value(counters)), set, version)
-			}
-		}
-	}
 }

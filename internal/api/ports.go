@@ -112,6 +112,17 @@ type Logs interface {
 // Traffic are a set's counters since the gateway's incarnation began; false: no gateway answers.
 type Traffic interface {
 	Counters(set string) (incarnation string, byVersion map[string]resource.Counters, ok bool)
+	// Balancers are the load balancers' figures of the moment; none when no gateway answers.
+	Balancers() []BalancerTraffic
+}
+
+// BalancerTraffic is what the gateway tells of one load balancer.
+type BalancerTraffic struct {
+	Name                string
+	Connections, Queued int
+	// Refused are connections over a client's limit, LogDropped lines of the access log without room.
+	Refused, LogDropped uint64
+	Counters            resource.Counters
 }
 
 // HostFiles says which files of the machine documents may name.

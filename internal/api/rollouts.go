@@ -130,6 +130,9 @@ func (s *Server) startRollout(ctx context.Context, in *bodyInput) (func(huma.Con
 		}
 	}
 	c := callOf(ctx)
+	if err := s.mayStart(ctx, in.Name, body.Image); err != nil {
+		return nil, err
+	}
 	c.force = body.Force
 	r, err := s.Fleet.StartRollout(ctx, in.Name, RolloutRequest{Image: body.Image, Strategy: body.Strategy, Force: body.Force, By: c.who.String()})
 	if err != nil {

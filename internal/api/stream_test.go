@@ -158,6 +158,15 @@ func TestMetrics(t *testing.T) {
 		`drover_info{version="1.2.3"} 1`, `drover_documents{kind="Instance"} 2`, `drover_store_revision 3`,
 		`drover_instances{admission="InService",health="Healthy",set="hello"} 2`,
 		`drover_gateway_requests_total{set="hello",version="1.0.0"} 42`,
+		`drover_gateway_request_duration_seconds_count{set="hello",version="1.0.0"} 0`,
+		`drover_balancer_requests_total{balancer="front"} 9`, `drover_balancer_connections{balancer="front"} 5`,
+		`drover_balancer_queued{balancer="front"} 2`, `drover_balancer_connections_refused_total{balancer="front"} 4`,
+		`drover_balancer_access_log_dropped_total{balancer="front"} 6`,
+		`drover_balancer_request_duration_seconds_bucket{balancer="front",le="0.001"} 0`,
+		`drover_balancer_request_duration_seconds_bucket{balancer="front",le="0.0025"} 3`,
+		`drover_balancer_request_duration_seconds_bucket{balancer="front",le="60"} 3`,
+		`drover_balancer_request_duration_seconds_bucket{balancer="front",le="+Inf"} 4`,
+		`drover_balancer_request_duration_seconds_count{balancer="front"} 4`,
 		`drover_api_requests_total{code="200",method="GET",route="GET /api/v1/instances/{name}"} 2`,
 		`drover_api_requests_total{code="404",method="GET",route="other"} 1`,
 		`drover_api_requests_total{code="401",method="other",route="other"} 1`,
@@ -175,6 +184,11 @@ func TestMetrics(t *testing.T) {
 }
 
 type traffic struct{}
+
+func (traffic) Balancers() []BalancerTraffic {
+	latency := map[int]uint64{resource.LatencyBucket(2 * time.Millisecond): 3, resource.LatencyBucket(2 * time.Minute): 1}
+	return []BalancerTraffic{{Name: "front", Connections: 5, Queued: 2, Refused: 4, LogDropped: 6, Counters: resource.Counters{Requests: 9, Latency: latency}}}
+}
 
 func (traffic) Counters(string) (string, map[string]resource.Counters, bool) {
 	return "g1", map[string]resource.Counters{"1.0.0": {Requests: 42}, "0.9.0": {Requests: 7}}, true

@@ -54,7 +54,7 @@ func (s *Server) allWriters() map[string]Writer {
 	for kind, given := range s.Writers {
 		w[kind] = given
 	}
-	w[resource.KindScaleSet] = previews{w[resource.KindScaleSet], s.Address}
+	w[resource.KindScaleSet] = scaleSetWriter{w[resource.KindScaleSet], previews{s.Address}}
 	return w
 }
 

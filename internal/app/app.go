@@ -33,16 +33,17 @@ type App struct {
 	startedAt time.Time
 	root      bool
 
-	store   *store.Store
-	tokens  *identity.Tokens
-	keys    *identity.Keys
-	secrets identity.InstanceSecrets
-	gallery *gallery.Registry
-	gateway *control.Control
-	driver  *process.Driver
-	compute *compute.Compute
-	fleet   *fleet.Fleet
-	api     *api.Server
+	store    *store.Store
+	tokens   *identity.Tokens
+	keys     *identity.Keys
+	secrets  identity.InstanceSecrets
+	affinity []byte
+	gallery  *gallery.Registry
+	gateway  *control.Control
+	driver   *process.Driver
+	compute  *compute.Compute
+	fleet    *fleet.Fleet
+	api      *api.Server
 
 	listener net.Listener
 	twin     net.Listener // the same port at the other loopback address; nil: it cannot be had
@@ -152,7 +153,10 @@ func (a *App) openIdentity(ctx context.Context) error {
 	}
 	a.keys = identity.NewKeys(filepath.Join(a.o.Data, dirKeys), a.log)
 	var err error
-	a.secrets, err = identity.LoadInstanceSecrets(a.keys)
+	if a.secrets, err = identity.LoadInstanceSecrets(a.keys); err != nil {
+		return err
+	}
+	a.affinity, err = identity.LoadAffinityKey(a.keys)
 	return err
 }
 
@@ -175,8 +179,8 @@ func (a *App) openGallery(context.Context) error {
 // gateway that runs already holds it, so that no workload can take its port.
 func (a *App) startGateway(ctx context.Context) error {
 	a.gateway = control.New(control.Options{
-		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash, HostPaths: a.o.hostPaths(),
-		Ordered: a.ordered,
+		Store: a.store, DataDir: a.o.Data, Version: a.o.Version, Logger: a.log, Secret: a.secrets.Hash,
+		HostPaths: a.o.hostPaths(), AffinityKey: a.affinity, Ordered: a.ordered,
 		Command: append(slices.Clone(a.o.Command), GatewayCommand, a.o.Data),
 	})
 	var err error

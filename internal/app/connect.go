@@ -130,6 +130,15 @@ func (f figures) Counters(set string) (string, map[string]resource.Counters, boo
 	return x.Incarnation, x.ByVersion, ok
 }
 
+func (f figures) Balancers() (list []api.BalancerTraffic) {
+	for _, b := range f.gateway.Balancers() {
+		list = append(list, api.BalancerTraffic{
+			Name: b.Name, Connections: b.Connections, Queued: b.Queued, Refused: b.Refused, LogDropped: b.LogDropped, Counters: b.Counters,
+		})
+	}
+	return list
+}
+
 // fleets starts and steers rollouts for the API.
 type fleets struct{ *fleet.Fleet }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/droverhq/drover/internal/compute/process"
 	"github.com/droverhq/drover/internal/gateway"
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/identity/redact"
 	"github.com/droverhq/drover/internal/sample"
 )
@@ -43,7 +44,8 @@ func runGateway(version string, args []string) int {
 	tuneGateway()
 	err := gateway.Run(ctx, gateway.Options{
 		RunDir: filepath.Join(args[0], dirRun), Version: version, Standby: standby, Lifeline: os.Stdin, Logger: log,
-		Metadata: metadataServers(args[0], log),
+		Metadata:   metadataServers(args[0], log),
+		AccessLogs: accesslog.Options{Secret: redact.Secret, TokenPrefix: redact.TokenPrefix},
 	})
 	if err != nil {
 		log.Error("the gateway ends", "error", err)

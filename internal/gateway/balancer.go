@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/certificate"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/proxy"
@@ -22,19 +24,28 @@ const stopLinger = 250 * time.Millisecond
 // balancer is a load balancer as it is applied.
 type balancer struct {
 	wire.Balancer
-	state    *state
-	queue    *pool.Queue
-	counters *tally.Counters
-	front    front
-	on       *socket             // what front accepts on
-	bindings map[string]*binding // by set
+	state     *state
+	queue     *pool.Queue
+	counters  *tally.Counters
+	front     front
+	on        *socket             // what front accepts on
+	bindings  map[string]*binding // by set
+	log       *accesslog.Log      // nil: it never had one
+	inherited figures             // of gateways before this one, beside counters
 	// certificates are what TLS is served with; nil: it is not.
 	certificates *certificate.Keeper
-	redirect     *redirect // nil: there is none
+	redirect     *redirect      // nil: there is none
+	redirecting  sync.WaitGroup // redirects that were closed
 }
 
 func newBalancer(s *state) *balancer {
 	return &balancer{state: s, queue: &pool.Queue{}, counters: &tally.Counters{}, bindings: map[string]*binding{}}
+}
+
+// figures are what is counted of a balancer and not of its requests.
+type figures struct {
+	refused    uint64 // connections
+	logDropped uint64 // lines of the access log
 }
 
 // plan is what a balancer will become; making it changes nothing.
@@ -65,6 +76,9 @@ func (s *state) planBalancer(b wire.Balancer) (*plan, error) {
 		DrainTimeout: time.Duration(b.Spec.DrainTimeout),
 		Trusted:      trusted,
 		Limits:       b.Spec.Limits,
+	}
+	if b.Spec.Affinity != nil {
+		p.config.Affinity = []byte(b.Spec.Affinity.Cookie)
 	}
 	for _, r := range routesOf(b.Spec) {
 		if err := s.planBackend(p, r.Backend); err != nil {
@@ -144,11 +158,12 @@ func (s *state) bind(p *plan) {
 		own := b.bindings[name]
 		if own == nil {
 			own = &binding{
-				set:     s.sets[name],
-				pool:    pool.New(b.queue, p.config.DrainTimeout, s.touch),
-				check:   checkOf(p.Spec.Probe),
-				up:      up,
-				members: map[string]*bound{},
+				balancer: p.Name,
+				set:      s.sets[name],
+				pool:     pool.New(b.queue, p.config.DrainTimeout, s.touch),
+				check:    checkOf(p.Spec.Probe),
+				up:       up,
+				members:  map[string]*bound{},
 			}
 			b.bindings[name] = own
 			own.set.bindings = append(own.set.bindings, own)
@@ -252,6 +267,12 @@ func (b *balancer) remove(linger time.Duration) {
 	b.closeFront(linger, func() {
 		for name, own := range b.bindings {
 			b.unbind(name, own)
+		}
+		if b.log != nil {
+			b.state.finishing.Go(func() {
+				b.redirecting.Wait() // then all that is to be told has been
+				b.log.Close()
+			})
 		}
 	})
 }

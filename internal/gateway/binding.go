@@ -13,13 +13,14 @@ import (
 
 // binding is a pool over a set's instances as one balancer admits them.
 type binding struct {
-	set     *set
-	pool    *pool.Pool
-	retired bool
-	check   *wire.Check     // the balancer's own; nil: the set's
-	preview resource.Colour // the one that it reaches, before it is in service; empty: it is no preview
-	up      map[string]bool
-	members map[string]*bound
+	balancer string
+	set      *set
+	pool     *pool.Pool
+	retired  bool
+	check    *wire.Check     // the balancer's own; nil: the set's
+	preview  resource.Colour // the one that it reaches, before it is in service; empty: it is no preview
+	up       map[string]bool
+	members  map[string]*bound
 }
 
 // bound is an instance in a pool.
@@ -100,6 +101,7 @@ func (b *binding) add(i *instance) {
 		Version:  i.Version,
 		Colour:   i.Colour,
 		Backend:  i.backend,
+		Key:      pool.KeyOf(b.set.state.affinityKey, b.balancer, b.set.Name, i.Name),
 		Counters: b.counters(i.Instance),
 		Recover:  m.recover,
 	}

@@ -13,6 +13,8 @@
 //   - It serves the instances' metadata endpoint by the snapshot, through servers
 //     that whoever runs it makes, and keeps approvals of scheduled events on disk
 //     until a snapshot shows that they were acted on.
+//   - An access log (package accesslog) never holds up a request, and is no reason to
+//     refuse a snapshot.
 //   - Where colours have weights, each gets its share of any number of requests to
 //     within one, and a colour that cannot serve hinders none.
 //   - It holds a listening socket as long as the snapshot names it, and has closed

@@ -77,6 +77,11 @@ func (b *balancer) facts() wire.BalancerFacts {
 	if b.certificates != nil {
 		f.Certificates = b.certificates.Facts()
 	}
+	if b.log != nil {
+		f.LogDropped, f.LogProblem = b.log.Status()
+	}
+	f.Refused += b.inherited.refused
+	f.LogDropped += b.inherited.logDropped
 	for _, own := range b.bindings {
 		for _, m := range own.members {
 			if own.pool.State(m.member).Up {

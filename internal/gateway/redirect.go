@@ -65,5 +65,9 @@ func (b *balancer) closeRedirect() {
 	}
 	b.redirect = nil
 	r.front.Close()
-	b.state.finishing.Go(func() { r.front.Finish(stopLinger) })
+	b.redirecting.Add(1)
+	b.state.finishing.Go(func() {
+		defer b.redirecting.Done()
+		r.front.Finish(stopLinger)
+	})
 }

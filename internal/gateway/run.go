@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/wire"
 )
 
@@ -34,7 +35,9 @@ type Options struct {
 	Lifeline *os.File
 	// Metadata makes the servers of the instances' metadata endpoint; nil: it is not served.
 	Metadata MetadataServers
-	Logger   *slog.Logger
+	// AccessLogs says what must not be in them.
+	AccessLogs accesslog.Options
+	Logger     *slog.Logger
 }
 
 // Run is the gateway process. It returns when ctx ends or it was told to stop,
@@ -181,6 +184,8 @@ func newProcess(o Options) *process {
 	}
 	p.hello = wire.Hello{Protocol: wire.Protocol, Version: o.Version, Incarnation: rand.Text(), Program: wire.OwnProgram()}
 	p.state = newState(p.hello.Incarnation, o.Logger)
+	p.state.logs = o.AccessLogs
+	p.state.logs.Logger = o.Logger
 	return p
 }
 

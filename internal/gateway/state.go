@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/probe"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
@@ -24,8 +26,9 @@ type state struct {
 	probers    *probe.Probers
 	guard      guard
 	news       news
-	finishing  sync.WaitGroup // fronts that were closed
-	background sync.WaitGroup // recoveries
+	logs       accesslog.Options // of the balancers
+	finishing  sync.WaitGroup    // fronts that were closed
+	background sync.WaitGroup    // recoveries
 
 	mu       sync.Mutex
 	stopping bool
@@ -37,10 +40,13 @@ type state struct {
 	elder                  map[string]wire.InstanceFacts // what the predecessor knew, while it is succeeded
 	floor                  int64                         // the oldest generation that this epoch may apply
 	applied                wire.Snapshot
-	hostPaths              resource.HostPaths // of the snapshot that is applied, or being applied
-	sockets                map[string]*socket
-	sets                   map[string]*set
-	balancers              map[string]*balancer
+	// Of the snapshot that is applied, or being applied:
+	hostPaths   resource.HostPaths
+	affinityKey []byte
+	sockets     map[string]*socket
+	sets        map[string]*set
+	balancers   map[string]*balancer
+	complaints  map[string]string // that were told, by balancer
 }
 
 func newState(process string, logger *slog.Logger) *state {
@@ -96,7 +102,7 @@ func (s *state) apply(a wire.Apply, files []*os.File) (wire.Applied, error) {
 // enact makes a snapshot true, of which all sockets are there.
 func (s *state) enact(w wire.Snapshot) wire.Applied {
 	s.guard.set(w.Sockets)
-	s.hostPaths = w.HostPaths
+	s.hostPaths, s.affinityKey = w.HostPaths, w.AffinityKey
 	errs := map[string]string{}
 	plans := s.plan(&w, errs)
 	s.updateSets(w, plans)
@@ -161,16 +167,19 @@ func (s *state) plan(w *wire.Snapshot, errs map[string]string) []*plan {
 	var plans []*plan
 	var kept []wire.Balancer
 	for _, b := range w.Balancers {
+		old := s.balancers[b.Name]
 		if s.stage == departing && !s.finishes(b) {
 			continue
 		}
 		p, err := s.planBalancer(b)
 		if err != nil {
 			errs[b.Name] = err.Error()
-			s.logger.Warn("A load balancer keeps its previous state", "balancer", b.Name, "error", err)
-			if old := s.balancers[b.Name]; old != nil {
+			s.complain(b.Name, err)
+			if old != nil {
 				p, err = s.planBalancer(old.Balancer)
 			}
+		} else if old == nil || !reflect.DeepEqual(old.Spec, b.Spec) {
+			delete(s.complaints, b.Name)
 		}
 		if err == nil {
 			plans = append(plans, p)
@@ -179,6 +188,23 @@ func (s *state) plan(w *wire.Snapshot, errs map[string]string) []*plan {
 	}
 	w.Balancers = kept
 	return plans
+}
+
+// maxComplaints bounds what is remembered of balancers that may be gone.
+const maxComplaints = 1000
+
+// complain tells why a balancer cannot be applied: not again and again, as it is
+// tried for as long as the document asks for it.
+func (s *state) complain(balancer string, err error) {
+	why := err.Error()
+	if s.complaints[balancer] == why {
+		return
+	}
+	if s.complaints == nil || len(s.complaints) >= maxComplaints {
+		s.complaints = map[string]string{}
+	}
+	s.complaints[balancer] = why
+	s.logger.Warn("A load balancer keeps its previous state", "balancer", balancer, "error", err)
 }
 
 // updateSets brings all sets in line: those of the snapshot, those that a
@@ -254,6 +280,7 @@ func (s *state) close(linger bool) (finish func()) {
 // finish waits for what is in flight and ends all the rest.
 func (s *state) finish() {
 	s.closeSets()
+	s.closeLogs()
 	s.background.Wait()
 	s.probers.Close()
 }

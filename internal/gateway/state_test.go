@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,34 @@ func TestABalancerThatCannotBeAppliedKeepsItsPreviousState(t *testing.T) {
 	applied, sockets, _ := s.attached()
 	if len(applied.Balancers) != 1 || applied.Balancers[0].Socket != "one" || len(sockets) != 1 {
 		t.Errorf("the next control process is told %+v, %v", applied.Balancers, sockets)
+	}
+}
+
+// A reason is told once, however often the document is tried, and again once there
+// was another one, or none.
+func TestACauseIsToldOnce(t *testing.T) {
+	s := newTestState(t)
+	var log bytes.Buffer
+	s.logger = slog.New(slog.NewTextHandler(&log, nil))
+	socket, file := socketFile(t, "one")
+	good, bad, worse, other := over("hello", "one"), over("hello", "two"), over("hello", "three"), over("shop", "one")
+	generation := int64(0)
+	for i, step := range []struct {
+		apply wire.Balancer
+		lines int
+	}{{good, 0}, {bad, 1}, {bad, 1}, {good, 1}, {bad, 1}, {worse, 2}, {worse, 2}, {good, 2}, {other, 2}, {worse, 3}} {
+		generation++
+		a := wire.Apply{Snapshot: wire.Snapshot{Generation: generation, Sockets: []wire.Socket{socket}, Balancers: []wire.Balancer{step.apply}}}
+		var files []*os.File
+		if i == 0 {
+			a.New, files = []wire.Socket{socket}, []*os.File{file}
+		}
+		if _, err := s.apply(a, files); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(log.String(), "keeps its previous state"); got != step.lines {
+			t.Errorf("step %d: %d lines instead of %d", i, got, step.lines)
+		}
 	}
 }
 

@@ -189,6 +189,8 @@ func (s *state) inherit(f wire.Facts) {
 	for _, x := range f.Balancers {
 		if b := s.balancers[x.Name]; b != nil {
 			b.counters.Include(x.Counters)
+			b.inherited.refused += x.Refused
+			b.inherited.logDropped += x.LogDropped
 		}
 	}
 	for _, t := range s.sets {

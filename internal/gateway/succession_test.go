@@ -9,10 +9,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/proxy"
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
@@ -161,5 +163,44 @@ func (g *serving) wantServing() {
 	}
 	if _, err := os.Lstat(filepath.Join(g.dir, "leaving.sock")); err == nil {
 		g.t.Error("the name of one that leaves is there")
+	}
+}
+
+// A gateway that leaves has written all its lines when it ends.
+func TestAGatewayThatLeavesTellsItsLastRequest(t *testing.T) {
+	s := newTestState(t)
+	socket, file := socketFile(t, "one")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := over("hello", "one")
+	b.Spec.QueueTimeout = resource.Duration(time.Millisecond)
+	b.Spec.AccessLog = &resource.AccessLog{File: filepath.Join(dir, "access.log"), MaxBytes: 1 << 20, Keep: 1}
+	w := wire.Snapshot{Generation: 1, Sockets: []wire.Socket{socket}, Balancers: []wire.Balancer{b}}
+	if done, err := s.apply(wire.Apply{Snapshot: w, New: []wire.Socket{socket}}, []*os.File{file}); err != nil || len(done.Errors) > 0 {
+		t.Fatal(done, err)
+	}
+	c, err := net.Dial("tcp", socket.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := s.pause(1); err != nil {
+		t.Fatal(err)
+	}
+	s.leave()
+	if _, err := io.WriteString(c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		t.Fatal(err)
+	}
+	soon := make(chan struct{})
+	close(soon)
+	s.finishLeaving(func(string, []proxy.IdleConn) error { return errors.New("nobody takes any") }, soon)
+	s.finish()
+	if text, err := os.ReadFile(b.Spec.AccessLog.File); err != nil || !strings.Contains(string(text), `"path":"/last"`) {
+		t.Errorf("the log has %q, %v", text, err)
 	}
 }

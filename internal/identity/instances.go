@@ -18,7 +18,26 @@ type InstanceSecrets struct{ key []byte }
 
 // LoadInstanceSecrets makes the key on first use.
 func LoadInstanceSecrets(k *Keys) (InstanceSecrets, error) {
-	key, err := k.LoadOrCreate(instanceKey, func() ([]byte, error) {
+	key, err := k.loadRandom(instanceKey)
+	if err != nil {
+		return InstanceSecrets{}, fmt.Errorf("the instances' secrets: %w", err)
+	}
+	return InstanceSecrets{key}, nil
+}
+
+// LoadAffinityKey is the key that gateways name instances to clients with. It is made
+// on first use; with another one, every client would be given an instance anew.
+func LoadAffinityKey(k *Keys) ([]byte, error) {
+	key, err := k.loadRandom("affinity")
+	if err != nil {
+		return nil, fmt.Errorf("the key of clients' affinity: %w", err)
+	}
+	return key, nil
+}
+
+// loadRandom is a key of random bytes.
+func (k *Keys) loadRandom(name string) ([]byte, error) {
+	key, err := k.LoadOrCreate(name, func() ([]byte, error) {
 		key := make([]byte, sha256.Size)
 		_, err := rand.Read(key)
 		return key, err
@@ -26,10 +45,7 @@ func LoadInstanceSecrets(k *Keys) (InstanceSecrets, error) {
 	if err == nil && len(key) != sha256.Size {
 		err = fmt.Errorf("the key has %d bytes instead of %d", len(key), sha256.Size)
 	}
-	if err != nil {
-		return InstanceSecrets{}, fmt.Errorf("the instances' secrets: %w", err)
-	}
-	return InstanceSecrets{key}, nil
+	return key, err
 }
 
 // Of is an instance's secret: 160 bits that only it and this process know.

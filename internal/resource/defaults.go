@@ -61,6 +61,8 @@ func (p *Probe) setDefaults() {
 	*p = Probe{Interval: second, Timeout: second, UnhealthyThreshold: 2, HealthyThreshold: 1}
 }
 
+func (l *AccessLog) setDefaults() { *l = AccessLog{MaxBytes: 100 << 20, Keep: 5} }
+
 func (v *Validation) setDefaults() { *v = Validation{Expect: 200, Timeout: 10 * second} }
 
 func (s *ImageSpec) setDefaults() { *s = ImageSpec{OSType: "Linux"} }

@@ -90,5 +90,8 @@ func HostFiles(d Document) []HostFile {
 }
 
 func (s LoadBalancerSpec) hostFiles() (files []HostFile) {
+	if s.AccessLog != nil {
+		files = append(files, HostFile{Pointer: "/spec/accessLog/file", Path: s.AccessLog.File, Made: true})
+	}
 	return append(files, s.TLS.hostFiles()...)
 }

@@ -48,6 +48,27 @@ func LatencyQuantile(buckets map[int]uint64, q float64) (ms float64) {
 	return latencyMiddle(last)
 }
 
+// LatencyHistogram is how many of what the buckets counted took at most each of the
+// bounds, which are in seconds, how many there are, and what they took together. A
+// bucket is where its middle is, so that neither is off by more than 2 %.
+func LatencyHistogram(buckets map[int]uint64, bounds []float64) (atMost map[float64]uint64, count uint64, sum float64) {
+	atMost = make(map[float64]uint64, len(bounds))
+	for _, bound := range bounds {
+		atMost[bound] = 0
+	}
+	for bucket, n := range buckets {
+		seconds := latencyMiddle(bucket) / 1000
+		count += n
+		sum += float64(n) * seconds
+		for _, bound := range bounds {
+			if seconds <= bound {
+				atMost[bound] += n
+			}
+		}
+	}
+	return atMost, count, sum
+}
+
 func latencyMiddle(bucket int) (ms float64) {
 	bucket = min(max(bucket, LatencyBucket(latencyFirst)), LatencyBucket(latencyLast))
 	shift := bucket>>latencyBits - 1

@@ -63,3 +63,18 @@ func TestLatencyNumberingIsPinned(t *testing.T) {
 		}
 	}
 }
+
+// Every bucket that there is lies where its middle says, to within 2 %.
+func TestLatencyHistogram(t *testing.T) {
+	for _, d := range []time.Duration{time.Microsecond, 999 * time.Microsecond, time.Millisecond, 17 * time.Millisecond, 3 * time.Second, time.Hour} {
+		seconds := d.Seconds()
+		bounds := []float64{seconds * .98, seconds * 1.02}
+		atMost, count, sum := LatencyHistogram(map[int]uint64{LatencyBucket(d): 7}, bounds)
+		if count != 7 || atMost[bounds[0]] != 0 || atMost[bounds[1]] != 7 || sum < 7*bounds[0] || sum > 7*bounds[1] {
+			t.Errorf("%s: %v of %d, together %v", d, atMost, count, sum)
+		}
+	}
+	if atMost, count, sum := LatencyHistogram(nil, []float64{1}); len(atMost) != 1 || count != 0 || sum != 0 {
+		t.Errorf("of nothing: %v, %d, %v", atMost, count, sum)
+	}
+}

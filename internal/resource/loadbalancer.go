@@ -1,5 +1,10 @@
 package resource
 
+import (
+	"strconv"
+	"strings"
+)
+
 // LoadBalancer says what to listen on and where to send.
 type LoadBalancer = Object[LoadBalancerSpec, LoadBalancerStatus]
 
@@ -16,6 +21,8 @@ type LoadBalancerSpec struct {
 	QueueTimeout    Duration           `json:"queueTimeout"`
 	TrustedProxies  []string           `json:"trustedProxies,omitempty"`
 	Limits          LoadBalancerLimits `json:"limits"`
+	Affinity        *Affinity          `json:"affinity,omitempty"`
+	AccessLog       *AccessLog         `json:"accessLog,omitempty"`
 	TLS             *LoadBalancerTLS   `json:"tls,omitempty"`
 }
 
@@ -24,6 +31,9 @@ const (
 	ProtocolTCP  = "tcp"
 	BackendHTTP1 = "http1"
 )
+
+// SessionCookie is the console's: no workload may see it.
+const SessionCookie = "drover_session"
 
 // Backend is a ScaleSet by name or a list of addresses. It is written as a
 // string or as {addresses: [host:port]}.
@@ -47,6 +57,27 @@ type Probe struct {
 	Timeout            Duration `json:"timeout"`
 	UnhealthyThreshold int      `json:"unhealthyThreshold"`
 	HealthyThreshold   int      `json:"healthyThreshold"`
+}
+
+// Affinity sends a client's requests to the instance that it was given first, by a
+// cookie of that name, as long as that one may be picked.
+type Affinity struct {
+	Cookie string `json:"cookie"`
+}
+
+// AccessLog has a line of JSON written to File for every request. A file that would
+// become longer than MaxBytes is renamed to File.1, and so on up to Keep.
+type AccessLog struct {
+	File     string `json:"file"`
+	MaxBytes Bytes  `json:"maxBytes"`
+	Keep     int    `json:"keep"`
+}
+
+// Rotates says whether a file is what this one is renamed to.
+func (l AccessLog) Rotates(file string) bool {
+	number, ok := strings.CutPrefix(file, l.File+".")
+	n, err := strconv.Atoi(number)
+	return ok && err == nil && strconv.Itoa(n) == number && n > 0
 }
 
 // LoadBalancerLimits: 0 means none.
@@ -77,3 +108,7 @@ const ConditionListening = "Listening"
 // ConditionNotApplied is there while the gateway serves an older spec than the
 // one written, or none; its message says why.
 const ConditionNotApplied = "NotApplied"
+
+// ConditionAccessLogFailing is there while lines of the access log cannot be written;
+// its message says why.
+const ConditionAccessLogFailing = "AccessLogFailing"

@@ -3,6 +3,7 @@ package resource
 import (
 	"math"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -32,6 +33,8 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 		}
 	}
 	s.Limits.validate(c)
+	s.Affinity.validate(c)
+	s.AccessLog.validate(c)
 	if s.TLS != nil {
 		s.TLS.validate(c, s.Listen)
 	}
@@ -55,6 +58,9 @@ func (s *LoadBalancerSpec) checkTCP(c *checker) {
 	}
 	if len(s.TrustedProxies) > 0 {
 		c.add("/spec/trustedProxies", only)
+	}
+	if s.Affinity != nil {
+		c.add("/spec/affinity", only)
 	}
 	if s.TLS != nil {
 		c.add("/spec/tls", "is for HTTP: protocol: tcp passes bytes on as they come, TLS too, to backends that can end it: remove it, or write protocol: http")
@@ -158,6 +164,37 @@ func (p *Probe) validate(c *checker) {
 	within(c, at+"/timeout", p.Timeout, second/1000, hour)
 	within(c, at+"/unhealthyThreshold", p.UnhealthyThreshold, 1, 1000)
 	within(c, at+"/healthyThreshold", p.HealthyThreshold, 1, 1000)
+}
+
+// cookieName is a name that is written the same everywhere: fewer characters than a
+// cookie's may have (RFC 6265 §4.1.1).
+var cookieName = regexp.MustCompile(`^[A-Za-z0-9_][-A-Za-z0-9_.]{0,63}$`)
+
+func (a *Affinity) validate(c *checker) {
+	if a == nil {
+		return
+	}
+	const at = "/spec/affinity/cookie"
+	switch {
+	case a.Cookie == "":
+		c.add(at, "expected the name of a cookie, for example front_instance")
+	case !cookieName.MatchString(a.Cookie):
+		c.add(at, "%s is not a cookie's name: use 1 to 64 of a-z, A-Z, 0-9, _, - and .", quote(a.Cookie))
+	case strings.HasPrefix(a.Cookie, "__"):
+		c.add(at, "%s begins with __, which browsers have rules of their own for: use another name", quote(a.Cookie))
+	case a.Cookie == SessionCookie:
+		c.add(at, "%s is Drover's own: use another name", quote(a.Cookie))
+	}
+}
+
+func (l *AccessLog) validate(c *checker) {
+	if l == nil {
+		return
+	}
+	const at = "/spec/accessLog"
+	c.checkHostPath(at+"/file", l.File, "/var/log/drover/access.log")
+	within(c, at+"/maxBytes", l.MaxBytes, 64<<10, 1<<40)
+	within(c, at+"/keep", l.Keep, 0, 1000)
 }
 
 func (l *LoadBalancerLimits) validate(c *checker) {

@@ -103,7 +103,15 @@ func isHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return len(host) <= 253 && hostName.MatchString(strings.ToLower(host))
+	name := strings.ToLower(host)
+	return len(name) <= 253 && hostName.MatchString(name) && !isShortAddress(name)
+}
+
+// isShortAddress tells names from what some programs read as an IPv4 address: 127.1 or 0x7f000001.
+func isShortAddress(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	_, err := strconv.ParseUint(last, 0, 64)
+	return err == nil || strings.Trim(last, "0123456789") == ""
 }
 
 // sorted gives a map's entries in the order of their names, so that errors come in the same order every time.

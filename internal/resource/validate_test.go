@@ -142,7 +142,12 @@ func TestValidateLoadBalancer(t *testing.T) {
 		"::1:8080":        "/spec/listen: in brackets",
 		"[localhost]:80":  "/spec/listen: not an IPv6 address",
 		"a b:80":          "/spec/listen: neither an IP address",
-		"http://a:80":     "/spec/listen: in brackets",
+		"127.1:80":        "/spec/listen: neither an IP address",
+		"2130706433:80":   "/spec/listen: neither an IP address",
+		"0x7f000001:80":   "/spec/listen: neither an IP address",
+		"127.0.0.08:80":   "/spec/listen: neither an IP address",
+		"shop1:80":        "", "1.example:80": "",
+		"http://a:80": "/spec/listen: in brackets",
 	} {
 		specs[fmt.Sprintf(`{"listen":%q,"backend":"hello"}`, listen)] = want
 	}
@@ -189,6 +194,13 @@ func TestValidateLoadBalancer(t *testing.T) {
 		`"backend":"x","protocol":"tcp","limits":{"maxBodyBytes":"1MiB"}`:                                         "/spec/limits/maxBodyBytes: remove it",
 		`"backend":"x","protocol":"tcp","limits":{"headerTimeout":"1s"}`:                                          "/spec/limits/headerTimeout: remove it",
 		`"backend":"x","protocol":"tcp","limits":{"requestTimeout":"1s"}`:                                         "/spec/limits/requestTimeout: remove it",
+		`"backend":"x","protocol":"tcp","affinity":{"cookie":"a"}`:                                                "/spec/affinity: remove it",
+		`"backend":"x","affinity":{"cookie":"Front_instance-1.a"}`:                                                "",
+		`"backend":"x","affinity":{}`:                                                                             "/spec/affinity/cookie: expected the name",
+		`"backend":"x","affinity":{"cookie":"a=b"}`:                                                               "/spec/affinity/cookie: is not a cookie's name",
+		`"backend":"x","affinity":{"cookie":"a\u0000"}`:                                                           "/spec/affinity/cookie: is not a cookie's name",
+		`"backend":"x","affinity":{"cookie":"__Host-a"}`:                                                          "/spec/affinity/cookie: rules of their own",
+		`"backend":"x","affinity":{"cookie":"drover_session"}`:                                                    "/spec/affinity/cookie: Drover's own",
 		`"backend":"x","protocol":"tcp","tls":{"certificates":[{"certFile":"/a","keyFile":"/b"}]}`:                "/spec/tls: or write protocol: http",
 		`"backend":"x","tls":{"certificates":[{"certFile":"/a","keyFile":"/b"}],"redirectFrom":":79"}`:            "",
 		`"backend":"x","tls":{"certificates":[{"certFile":"/a","keyFile":"/b"}],"redirectFrom":":80"}`:            "/spec/tls/redirectFrom: needs another port",

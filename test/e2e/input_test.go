@@ -188,6 +188,7 @@ func TestTokenThatMayOnlyDeliver(t *testing.T) {
 		{ci, "get scaleset other", 1},
 		{ci, "logs other_0", 1},
 		{ci, "rollout start other --image other:1.0.0", 1},
+		{ci, "rollout start hello --image other:1.0.0", 1}, // which it may not read
 		{ci, "apply -f " + documents, 1},
 		{ci, "scale hello 3", 1},
 		{ci, "instance restart hello_0", 1},

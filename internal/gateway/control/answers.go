@@ -68,6 +68,7 @@ type answers struct {
 
 	changed   chan struct{}
 	certified chan struct{} // facts about certificates differ
+	logs      chan struct{} // holds one signal: whether access logs are written may differ
 	notify    func(instance string)
 }
 
@@ -76,6 +77,7 @@ func newAnswers() *answers {
 		instances: map[string]wire.InstanceFacts{},
 		changed:   make(chan struct{}, 1),
 		certified: make(chan struct{}, 1),
+		logs:      make(chan struct{}, 1),
 	}
 }
 
@@ -149,6 +151,22 @@ func (f *Figures) add(set string, list []wire.Figure) {
 		}
 		f.ByColour[v.Colour][v.Version] = f.ByColour[v.Colour][v.Version].Plus(v.Counters)
 	}
+}
+
+// Balancers are what the gateway tells of the load balancers that documents describe;
+// none: it does not answer. While a gateway leaves, they are of both.
+func (a *answers) Balancers() (list []wire.BalancerFacts) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.connected {
+		return nil
+	}
+	for _, b := range a.facts.Balancers {
+		if resource.ValidateName(b.Name) == nil { // else it is a preview
+			list = append(list, a.elder.with(b, a.facts))
+		}
+	}
+	return list
 }
 
 // Validation is the outcome of an instance's validation; false: none is known. As
@@ -239,6 +257,9 @@ func (a *answers) update(f wire.Facts) {
 	a.mu.Lock()
 	old := a.instances
 	renewed := !sameCertificates(a.facts.Balancers, f.Balancers)
+	if !maps.Equal(logProblemsOf(a.facts), logProblemsOf(f)) {
+		signal(a.logs)
+	}
 	a.facts, a.instances = f, make(map[string]wire.InstanceFacts, len(f.Instances))
 	if a.elder != nil && a.elder.gone && !a.elder.counts(f) {
 		a.elder = nil

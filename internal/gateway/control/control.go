@@ -41,6 +41,8 @@ type Options struct {
 	// Ordered says where what is ordered for a name from a directory is, or will be;
 	// nil: nothing is ordered.
 	Ordered func(directory, name string) wire.Ordered
+	// AffinityKey is what clients' affinity to instances is made of; nil: there is none.
+	AffinityKey []byte
 	// HostPaths says which files documents may name.
 	HostPaths resource.HostPaths
 	Logger    *slog.Logger

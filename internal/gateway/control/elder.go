@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
 )
@@ -19,6 +20,26 @@ type elder struct {
 func (e *elder) counts(serving wire.Facts) bool {
 	return e != nil && e.facts.Process != "" && e.facts.Process != serving.Process &&
 		e.facts.Incarnation == serving.Incarnation && e.facts.Process != serving.Inherited
+}
+
+// with are facts of a balancer with what the one that leaves has of it.
+func (e *elder) with(b wire.BalancerFacts, serving wire.Facts) wire.BalancerFacts {
+	if !e.counts(serving) {
+		return b
+	}
+	i := slices.IndexFunc(e.facts.Balancers, func(f wire.BalancerFacts) bool { return f.Name == b.Name })
+	if i < 0 {
+		return b
+	}
+	f := e.facts.Balancers[i]
+	b.Counters = b.Counters.Plus(f.Counters)
+	b.Refused += f.Refused
+	b.LogDropped += f.LogDropped
+	if !e.gone {
+		b.Connections += f.Connections
+		b.Queued += f.Queued
+	}
+	return b
 }
 
 // current says whether it has told what came of what it was sent.

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"sync"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/control"
+	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
 )
 
@@ -16,7 +18,7 @@ import (
 func TestFiguresGoOnOverAReplacement(t *testing.T) {
 	s := newSite(t)
 	s.set("hello")
-	s.balancer("front", "hello")
+	s.balancer("front", "hello", func(b *resource.LoadBalancerSpec) { b.Limits.MaxConnectionsPerClient = 5 })
 	held := newSlow()
 	w := s.workload(held)
 	s.applied(s.instance("hello_1", "1.0.0", w.address, resource.AdmissionInService))
@@ -29,6 +31,7 @@ func TestFiguresGoOnOverAReplacement(t *testing.T) {
 			return ok && f.ByVersion["1.0.0"].Requests == want && f.Incarnation == first.Incarnation
 		})
 	}
+	s.crowd(strings.TrimPrefix(url, "http://"), 5)
 	stop := s.monotonic("hello", "1.0.0")
 	answered := uint64(0)
 	for range 2 {
@@ -60,6 +63,24 @@ func TestFiguresGoOnOverAReplacement(t *testing.T) {
 	s.stopControl()
 	s.startControl()
 	counts("the next control process is told all", answered)
+	b := s.Balancers()[0]
+	if b.Counters.Requests != answered || b.Refused == 0 {
+		t.Errorf("of the balancer %d requests are known, %d refused", b.Counters.Requests, b.Refused)
+	}
+}
+
+// crowd opens one connection more than one client may have, and waits until that is known.
+func (s *site) crowd(address string, limit int) {
+	s.t.Helper()
+	for range limit + 1 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			defer c.Close()
+		}
+	}
+	s.until("a connection was refused", func() bool {
+		list := s.Balancers()
+		return len(list) == 1 && list[0].Refused > 0
+	})
 }
 
 // figures waits until they are known.
@@ -76,8 +97,10 @@ func (s *site) monotonic(set, version string) (stop func()) {
 	c := s.Control
 	wg.Go(func() {
 		var last control.Figures
+		var balancers []wire.BalancerFacts
 		for ctx.Err() == nil {
 			f, ok := c.Figures(set)
+			balancers = s.notLess(balancers, c.Balancers())
 			if ok && last.Incarnation == f.Incarnation {
 				was, is := last.ByVersion[version], f.ByVersion[version]
 				if is.Requests < was.Requests || len(is.Latency) < len(was.Latency) {
@@ -91,6 +114,21 @@ func (s *site) monotonic(set, version string) (stop func()) {
 		}
 	})
 	return func() { cancel(); wg.Wait() }
+}
+
+// notLess checks that nothing that is counted of a balancer has become less.
+func (s *site) notLess(was, is []wire.BalancerFacts) []wire.BalancerFacts {
+	for _, b := range is {
+		for _, before := range was {
+			if b.Name == before.Name && (b.Counters.Requests < before.Counters.Requests || b.Refused < before.Refused || b.LogDropped < before.LogDropped) {
+				s.t.Errorf("%+v, then %+v", before, b)
+			}
+		}
+	}
+	if is == nil {
+		return was
+	}
+	return is
 }
 
 // A gateway that leaves and is killed takes its counts along: no difference from

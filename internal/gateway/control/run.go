@@ -227,6 +227,8 @@ func (p *pusher) run(ctx context.Context) error {
 			} else {
 				h.failed <- err
 			}
+		case <-p.control.logs:
+			retry.Stop()
 		case <-retry.C:
 		}
 	}
@@ -262,7 +264,7 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 	known = p.control.view.with(func(d documents) {
 		w = build(d, hints)
 		p.control.addMetadata(&w, d)
-		w.HostPaths = p.control.o.HostPaths
+		w.HostPaths, w.AffinityKey = p.control.o.HostPaths, p.control.o.AffinityKey
 		p.control.addOrdered(&w)
 	})
 	return w, known
@@ -271,6 +273,9 @@ func (p *pusher) wanted() (w wire.Snapshot, known bool) {
 // report writes what became of the balancers; false: it is to be tried again.
 func (p *pusher) report(ctx context.Context, w wire.Snapshot, problems map[string]problem) bool {
 	err := p.control.report(ctx, w, problems)
+	if err == nil {
+		err = p.control.reportLogs(ctx)
+	}
 	if err == nil {
 		p.warned = ""
 		return true

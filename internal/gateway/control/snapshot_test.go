@@ -160,6 +160,37 @@ func TestRenewingIsTold(t *testing.T) {
 	}
 }
 
+// What one gateway counted and then bequeathed is counted once, at any moment.
+func TestBalancersAreOfBothGateways(t *testing.T) {
+	front := func(n int) []wire.BalancerFacts {
+		return []wire.BalancerFacts{{
+			Name: "front", Connections: n, Queued: n, Refused: uint64(n), LogDropped: uint64(n), Counters: resource.Counters{Requests: uint64(n)},
+		}}
+	}
+	serving := wire.Facts{Process: "b", Incarnation: "a", Balancers: front(1)}
+	heir := serving
+	heir.Inherited, heir.Balancers = "a", front(5)
+	leaving := wire.Facts{Process: "a", Incarnation: "a", Balancers: front(4)}
+	last := front(5)
+	last[0].Connections, last[0].Queued = 1, 1
+	a := newAnswers()
+	a.confirm(0, 0)
+	for _, step := range []struct {
+		what string
+		do   func()
+		want []wire.BalancerFacts
+	}{
+		{"one gateway", func() { a.update(leaving) }, front(4)},
+		{"it leaves", func() { a.updateElder(&elder{facts: leaving}); a.update(serving) }, front(5)},
+		{"it has ended", a.elderGone, last},
+		{"its figures were inherited", func() { a.update(heir) }, front(5)},
+	} {
+		if step.do(); !cmp.Equal(a.Balancers(), step.want) {
+			t.Errorf("%s: %s", step.what, cmp.Diff(step.want, a.Balancers()))
+		}
+	}
+}
+
 // Who is to leave is not asked any more, though it may have been started anew since.
 func TestNothingIsAskedUnderNotice(t *testing.T) {
 	s := resource.InstanceStatus{Admission: resource.AdmissionOut, Validate: &resource.Validation{Path: "/selftest", Expect: 200}}

@@ -11,6 +11,9 @@
 // that each gets its share of any number of requests to within one, and then the
 // least busy member of that colour; if none of it can be picked, one of another.
 //
+// Who brings the Key of a member that can be picked gets that one, whatever is in
+// flight there, beside the shares; a colour without one keeps nobody.
+//
 // A member is InService, Draining or Out (what the documents say), and apart
 // from that healthy or not (what probes say) and refused or not (nobody listened
 // at the last request's connect; until the next successful probe). A drain

@@ -48,6 +48,9 @@ func (p *Pool) Add(m *Member, admission resource.Admission, healthy bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.healthy = healthy
+	if m.Key != (Key{}) {
+		p.known[m.Key.member] = m
+	}
 	p.admit(m, admission)
 }
 
@@ -128,6 +131,9 @@ func (p *Pool) Remove(m *Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.admit(m, resource.AdmissionOut)
+	if p.known[m.Key.member] == m { // else it is the next process's already
+		delete(p.known, m.Key.member)
+	}
 }
 
 // Observe takes in what a probe found. A success also ends a refusal.

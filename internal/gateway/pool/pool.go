@@ -35,6 +35,7 @@ type Pool struct {
 	ready   chan struct{} // closed when a member can be picked; nil while nobody waits
 	closed  bool
 	drain   time.Duration
+	known   map[[15]byte]*Member // those that have a key, by its member's part
 }
 
 // Queue bounds the requests that wait for a member.
@@ -66,7 +67,7 @@ func New(q *Queue, drainTimeout time.Duration, drained func()) *Pool {
 	if drained == nil {
 		drained = func() {}
 	}
-	return &Pool{queue: q, drain: drainTimeout, drained: drained, groups: newGroups(nil)}
+	return &Pool{queue: q, drain: drainTimeout, drained: drained, groups: newGroups(nil), known: map[[15]byte]*Member{}}
 }
 
 // Member is one process in a pool. All but the exported fields belong to its pool.
@@ -75,6 +76,8 @@ type Member struct {
 	Version string
 	Colour  resource.Colour
 	Backend *upstream.Backend
+	// Key is what clients know it by; the zero Key: they do not.
+	Key Key
 	// Counters are those of the version; nil: none are kept.
 	Counters *tally.Counters
 	// Recover, which may be nil, is to see to it that a refused member is probed soon.
@@ -158,9 +161,7 @@ func (p *Pool) claim(c *Claim, holder Holder, tried []*Member) (wait <-chan stru
 	m := p.groups.pick(tried)
 	switch {
 	case m != nil:
-		*c = Claim{Member: m, holder: holder}
-		m.link(c)
-		p.count(m, +1)
+		p.give(m, c, holder)
 		return nil, nil
 	case p.groups.size() > 0 || len(tried) > 0:
 		// Who was sent a request once waits for nobody: it may be the request that ends them.
@@ -170,6 +171,12 @@ func (p *Pool) claim(c *Claim, holder Holder, tried []*Member) (wait <-chan stru
 		p.ready = make(chan struct{})
 	}
 	return p.ready, nil
+}
+
+func (p *Pool) give(m *Member, c *Claim, holder Holder) {
+	*c = Claim{Member: m, holder: holder}
+	m.link(c)
+	p.count(m, +1)
 }
 
 // Release ends a claim. died says that the member's process ended meanwhile.

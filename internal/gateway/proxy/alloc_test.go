@@ -53,8 +53,10 @@ func (g *rig) parrot(name, answer string) *pool.Member {
 func TestARequestAllocatesNothing(t *testing.T) {
 	const fields = "Host: www.shop.example\r\nUser-Agent: test\r\nAccept: */*\r\nCookie: a=b\r\nX-Other: c\r\n"
 	plain := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 128\r\n\r\n" + strings.Repeat("x", 128)
+	alike := string(pool.KeyOf([]byte("secret"), "front", "hello", "a").AppendText(nil))
 	for _, c := range []struct{ name, request, answer, end string }{
 		{"GET", "GET /a/b?c=d HTTP/1.1\r\n" + fields + "\r\n", plain, "x"},
+		{"GET with affinity and a log", "GET / HTTP/1.1\r\nCookie: a=b; at=" + alike + "; c=d\r\n" + fields + "\r\n", plain, "x"},
 		{"GET with escapes", "GET /%61/b HTTP/1.1\r\n" + fields + "\r\n", plain, "x"},
 		{"HEAD", "HEAD / HTTP/1.1\r\n" + fields + "\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n", "\r\n\r\n"},
 		{"POST with a small body", "POST / HTTP/1.1\r\n" + fields + "Content-Length: 5\r\n\r\nhello", plain, "x"},
@@ -65,8 +67,13 @@ func TestARequestAllocatesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t)
 			g.config.Routes = NewRoutes([]Route{{Host: "*.shop.example", Path: "/", Pool: g.pool}})
-			g.parrot("a", c.answer)
+			g.withKey(g.parrot("a", c.answer))
 			g.parrot("b", c.answer)
+			g.config.Affinity = []byte("at")
+			if c.name == "GET with affinity and a log" {
+				change, _ := logged(t)
+				change(g.config)
+			}
 			if n := g.allocations(c.request, c.end); n > 0 {
 				t.Errorf("%v allocations a request", n)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -23,12 +24,13 @@ func (x *exchange) finish(v verdict, end tally.End, o outcome) {
 		}
 	case verdictBad:
 		x.log("The backend gave no whole answer", o)
-		x.client.plain(http.StatusBadGateway, "the instance gave no answer", false)
+		x.plain(http.StatusBadGateway, "the instance gave no answer", false)
 	case verdictRefused:
-		x.client.plain(o.refused.Status, o.refused.Reason, false)
+		x.ending = accesslog.Refused
+		x.plain(o.refused.Status, o.refused.Reason, false)
 	case verdictLate:
 		x.log("The request took too long", o)
-		x.client.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
+		x.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
 	case verdictBroken:
 		if end != tally.Abandoned {
 			x.log("An answer was cut short", o)
@@ -43,7 +45,7 @@ func (x *exchange) unserved(err error) {
 	switch {
 	case errors.Is(cause, errCut):
 		x.count(tally.Request{End: tally.CutOff})
-		x.client.plain(http.StatusServiceUnavailable, "the load balancer is closing", false)
+		x.plain(http.StatusServiceUnavailable, "the load balancer is closing", false)
 	case errors.Is(cause, errClientGone):
 		x.count(tally.Request{End: tally.Abandoned})
 		x.client.abort()
@@ -51,30 +53,32 @@ func (x *exchange) unserved(err error) {
 		_, end := judge(x.last, again{})
 		x.count(tally.Request{End: end})
 		x.log("No other instance could answer", x.last)
-		x.client.plain(http.StatusBadGateway, "the instance gave no answer", false)
+		x.plain(http.StatusBadGateway, "the instance gave no answer", false)
 	case cause != nil:
 		x.count(tally.Request{End: tally.Failed})
-		x.client.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
+		x.plain(http.StatusGatewayTimeout, "the request took longer than this load balancer allows", false)
 	case errors.Is(err, pool.ErrExhausted):
 		x.count(tally.Request{End: tally.Failed})
 		x.log("No instance could be reached", x.last)
-		x.client.plain(http.StatusBadGateway, "no instance could be reached", false)
+		x.plain(http.StatusBadGateway, "no instance could be reached", false)
 	default:
 		x.count(tally.Request{End: tally.Failed})
-		x.client.plain(http.StatusServiceUnavailable, err.Error(), true)
+		x.plain(http.StatusServiceUnavailable, err.Error(), true)
 	}
 }
 
 // refuse answers a request that is not sent on for what it is.
 func (x *exchange) refuse(e *h1.Error) {
 	x.count(tally.Request{End: tally.Answered})
-	x.client.plain(e.Status, e.Reason, false)
+	x.ending = accesslog.Refused
+	x.plain(e.Status, e.Reason, false)
 }
 
 // count adds the request to its balancer's figures, and to those of the version
 // that had it last; of the set when none had.
 func (x *exchange) count(q tally.Request) {
 	x.front.counters.Add(q)
+	x.ending, x.status = accesslog.OutcomeOf(q.End), q.Status
 	c := x.route.Unserved
 	if m := x.claim.Member; m != nil {
 		c = m.Counters
@@ -82,6 +86,12 @@ func (x *exchange) count(q tally.Request) {
 	if c != nil {
 		c.Add(q)
 	}
+}
+
+// plain is an answer of the gateway's own.
+func (x *exchange) plain(status int, why string, again bool) {
+	x.status = status
+	x.client.plain(status, why, again)
 }
 
 // log tells of a request that went wrong. No query, no header: they may hold secrets.

@@ -149,6 +149,7 @@ func (c *conn) answer(w *work) (more bool) {
 	if err != nil {
 		if e, ok := errors.AsType[*h1.Error](err); ok {
 			w.client.refuse(e)
+			c.front.refused(config, c.peer, e)
 			c.linger()
 		}
 		return false

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -51,8 +52,11 @@ type exchange struct {
 	tried   []*pool.Member
 	last    outcome
 
+	told // to the access log
+
 	claim   pool.Claim
-	holding bool // claim is to be released
+	holding bool       // claim is to be released
+	keys    []pool.Key // of members that the client was given
 
 	// What stays, to be used again:
 	resp    h1.Response
@@ -60,6 +64,7 @@ type exchange struct {
 	out     []byte     // the request as it is sent
 	store   []byte     // of kept
 	escaped []byte     // of path
+	cookie  []byte     // that the client is given
 
 	mu     sync.Mutex
 	conn   *upstream.Conn // of the attempt in progress
@@ -72,7 +77,10 @@ type exchange struct {
 // start makes ready for a request.
 func (x *exchange) start(c *Config, from client, r *h1.Request, on *conn) {
 	x.front, x.config, x.client, x.req = on.front, c, from, r
-	x.from = sender{address: on.peer, trusted: trusts(c.Trusted, on.peer), secure: on.in.Secured()}
+	x.from = sender{address: on.peer, trusted: trusts(c.Trusted, on.peer), secure: on.in.Secured(), tls: on.in.TLSVersion()}
+	if c.Affinity != nil {
+		x.keys = appendKeys(x.keys, r, c.Affinity)
+	}
 	x.began = x.front.now()
 }
 
@@ -84,9 +92,10 @@ func (x *exchange) forget() {
 	}
 	x.resp.Reset()
 	x.front, x.config, x.route, x.client, x.req, x.kept = nil, nil, nil, nil, nil, nil
+	x.keys = x.keys[:0]
 	x.fresh, x.refused, x.tried, x.last, x.again = false, 0, x.tried[:0], outcome{}, again{}
 	x.claim = pool.Claim{}
-	x.broken, x.cause = false, nil
+	x.broken, x.cause, x.told = false, nil, told{}
 }
 
 // path is the request's, as routes know it.
@@ -101,7 +110,8 @@ func (x *exchange) path() []byte {
 // choose finds out where the request goes, or answers it.
 func (x *exchange) choose() bool {
 	if string(x.req.Method) == http.MethodConnect {
-		x.client.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		x.plain(http.StatusMethodNotAllowed, "this is not a forward proxy", false)
+		x.record(accesslog.Refused)
 		return false
 	}
 	if x.config.Redirect != nil {
@@ -109,7 +119,8 @@ func (x *exchange) choose() bool {
 		return false
 	}
 	if x.route = x.config.Routes.Match(x.req.Host, x.path()); x.route == nil {
-		x.client.plain(http.StatusNotFound, "no route matches", false)
+		x.plain(http.StatusNotFound, "no route matches", false)
+		x.record(accesslog.Refused)
 		return false
 	}
 	return true
@@ -117,6 +128,11 @@ func (x *exchange) choose() bool {
 
 // run has the request answered, and counts it.
 func (x *exchange) run() {
+	x.serve()
+	x.record(x.ending)
+}
+
+func (x *exchange) serve() {
 	if !x.takeBody() {
 		return
 	}
@@ -180,11 +196,15 @@ func (x *exchange) claimMember() error {
 }
 
 func (x *exchange) claimFrom(p *pool.Pool) error {
+	if len(x.keys) > 0 && p.ClaimKnown(&x.claim, x, x.keys, x.tried) {
+		return nil
+	}
 	if done, err := p.TryClaim(&x.claim, x, x.tried); done {
 		return err
 	}
 	ctx := x.slowly()
 	defer x.quickly()
+	defer func(from time.Duration) { x.queued += x.front.now() - from }(x.front.now())
 	wait := x.config.QueueTimeout - (x.front.now() - x.ready)
 	return p.Claim(ctx, &x.claim, x, time.Now().Add(wait), x.tried)
 }
@@ -225,6 +245,7 @@ func (x *exchange) takeBody() bool {
 		return true
 	}
 	if x.kept = x.client.early(r.Length); x.kept != nil || !x.again.idempotent {
+		x.received = int64(len(x.kept))
 		return true
 	}
 	return x.keepBody(int(r.Length))
@@ -241,7 +262,7 @@ func (x *exchange) keepBody(n int) bool {
 		return false
 	}
 	x.client.limitRead(time.Time{})
-	x.kept, x.ready = x.store, x.front.now()
+	x.kept, x.ready, x.received = x.store, x.front.now(), int64(n)
 	return true
 }
 
@@ -257,6 +278,7 @@ func (x *exchange) streams() bool { return x.req.Length != 0 && x.kept == nil }
 // releases the claim.
 func (x *exchange) attempt() outcome {
 	m := x.claim.Member
+	x.attempts++
 	c, err := x.connect(m.Backend)
 	var o outcome
 	if err != nil {

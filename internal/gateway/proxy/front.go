@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/gate"
 	"github.com/droverhq/drover/internal/gateway/socket"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -26,8 +27,12 @@ type Config struct {
 	DrainTimeout time.Duration
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
-	TLS          *tls.Config // nil: clients speak plain HTTP
-	Redirect     *Redirect   // nil: requests go to members
+	// Log has a line of every request; nil: there is none.
+	Log *accesslog.Log
+	// Affinity is the name of the cookie that keeps a client with a member; nil: none does.
+	Affinity []byte
+	TLS      *tls.Config // nil: clients speak plain HTTP
+	Redirect *Redirect   // nil: requests go to members
 }
 
 // Options are a front's collaborators.

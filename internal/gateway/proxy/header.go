@@ -6,16 +6,17 @@ import (
 	"net/netip"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
+	"github.com/droverhq/drover/internal/resource"
 )
 
-// sessionCookie is the console's: no workload may see it.
-var sessionCookie = []byte("drover_session")
+var sessionCookie = []byte(resource.SessionCookie)
 
 // sender is who a request came from.
 type sender struct {
 	address netip.Addr
-	trusted bool // it may say whom it forwards for
-	secure  bool // it came by TLS
+	trusted bool   // it may say whom it forwards for
+	secure  bool   // it came by TLS
+	tls     string // its version, for the access log
 }
 
 // appendRequest appends the head of a request that a backend is to see.
@@ -72,15 +73,10 @@ func dropped(k h1.Kind, trusted bool) bool {
 
 func appendForwarded(dst []byte, r *h1.Request, from sender) []byte {
 	dst = append(dst, "X-Forwarded-For: "...)
-	host, proto := r.Host, []byte(nil)
+	host := r.Host
 	if from.trusted {
-		for i := len(r.Fields) - 1; i >= 0; i-- { // the first one of each counts
-			switch f := &r.Fields[i]; f.Kind {
-			case h1.XForwardedHost:
-				host = f.Value
-			case h1.XForwardedProto:
-				proto = f.Value
-			}
+		if v := first(r, h1.XForwardedHost); v != nil {
+			host = v
 		}
 		for i := range r.Fields {
 			if f := &r.Fields[i]; f.Kind == h1.XForwardedFor {
@@ -90,14 +86,32 @@ func appendForwarded(dst []byte, r *h1.Request, from sender) []byte {
 	}
 	dst = append(from.address.AppendTo(dst), "\r\n"...)
 	dst = h1.AppendField(dst, "X-Forwarded-Host", host)
-	switch {
-	case proto != nil:
-	case from.secure:
-		return append(dst, "X-Forwarded-Proto: https\r\n"...)
-	default:
-		return append(dst, "X-Forwarded-Proto: http\r\n"...)
+	return h1.AppendField(dst, "X-Forwarded-Proto", scheme(r, from))
+}
+
+var httpScheme, httpsScheme = []byte("http"), []byte("https")
+
+// scheme is how the client sent the request, or said to by a proxy that is trusted.
+func scheme(r *h1.Request, from sender) []byte {
+	if from.trusted {
+		if v := first(r, h1.XForwardedProto); v != nil {
+			return v
+		}
 	}
-	return h1.AppendField(dst, "X-Forwarded-Proto", proto)
+	if from.secure {
+		return httpsScheme
+	}
+	return httpScheme
+}
+
+// first is the value of the first field of a kind; nil: there is none.
+func first(r *h1.Request, kind h1.Kind) []byte {
+	for i := range r.Fields {
+		if r.Fields[i].Kind == kind {
+			return r.Fields[i].Value
+		}
+	}
+	return nil
 }
 
 // appendCookie appends a Cookie field without the console's session.

@@ -63,6 +63,13 @@ func (h *http1) stop() {
 	h.conn = nil
 }
 
+func (h *http1) protocol() string {
+	if h.req.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
 func (h *http1) early(n int64) []byte { return h.body.early(n) }
 func (h *http1) taken() bool          { return h.body.whole.Load() }
 

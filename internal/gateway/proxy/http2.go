@@ -69,11 +69,12 @@ func (h *http2) stop() {
 func (h *http2) answer() {
 	defer func() { _ = h.stream.Flush() }()
 	c := h.on.conn
+	config := c.front.config.Load()
 	if refused := h.stream.Refused; refused != nil {
 		h.plain(refused.Status, refused.Reason, false)
+		c.front.refused(config, c.peer, refused)
 		return
 	}
-	config := c.front.config.Load()
 	h.x.start(config, h, &h.stream.Request, c)
 	h.began, h.limit = h.x.began, time.Duration(config.Limits.RequestTimeout)
 	if !h.x.choose() {
@@ -86,6 +87,8 @@ func (h *http2) answer() {
 
 // Gone is told when nothing can be answered any more.
 func (h *http2) Gone() { h.x.end(errClientGone) }
+
+func (h *http2) protocol() string { return "HTTP/2" }
 
 func (h *http2) early(n int64) []byte {
 	if have, rest := h.stream.Buffered(); !rest || int64(have) != n {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/h1"
 	"github.com/droverhq/drover/internal/gateway/tally"
 )
@@ -20,7 +21,8 @@ func (x *exchange) redirect() {
 	x.front.counters.Add(tally.Request{End: tally.Answered})
 	host := nameOf(x.req.Host)
 	if len(host) == 0 || x.req.Path[0] != '/' {
-		x.client.plain(http.StatusBadRequest, "this port only leads to HTTPS, and the request does not say to what there", false)
+		x.plain(http.StatusBadRequest, "this port only leads to HTTPS, and the request does not say to what there", false)
+		x.record(accesslog.Refused)
 		return
 	}
 	to := append([]byte("https://"), host...)
@@ -32,9 +34,13 @@ func (x *exchange) redirect() {
 			{Name: []byte("Content-Length"), Value: []byte("0"), Kind: h1.ContentLength},
 		}},
 	})
+	x.status = http.StatusPermanentRedirect
+	how := accesslog.Answered
 	if x.client.finish(nil) != nil {
+		how = accesslog.Abandoned
 		x.client.abort()
 	}
+	x.record(how)
 }
 
 // nameOf is a host without its port.

@@ -136,7 +136,7 @@ func (g *rig) serve(name string, h http.Handler) *pool.Member {
 
 // client neither retries nor follows redirects.
 func (g *rig) client() *http.Client {
-	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, TLSClientConfig: g.trust}
+	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, TLSClientConfig: g.trust.Clone()}
 	g.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse

@@ -16,6 +16,7 @@ type Route struct {
 	Host string // exact, or *.host
 	Path string // a prefix that ends at a "/"
 	Pool *pool.Pool
+	Set  string // whose pool it is; empty: fixed addresses
 	// Unserved counts requests that no member took.
 	Unserved *tally.Counters
 }

@@ -36,6 +36,7 @@ func (x *exchange) talk(c *upstream.Conn) (o outcome) {
 	if up != nil {
 		up.stop(err == nil)
 		x.again.whole = !up.begun
+		x.received += up.total
 		err = up.settle(&o, err)
 	}
 	o.sent, o.err = c.Sent(), err
@@ -99,6 +100,8 @@ func (x *exchange) parseHead(c *upstream.Conn) error {
 // passOn passes the answer on to the client.
 func (x *exchange) passOn(c *upstream.Conn, up *upload, o *outcome) error {
 	o.status = x.resp.Status
+	x.answered()
+	x.giveCookie()
 	if o.status == http.StatusSwitchingProtocols {
 		return x.upgrade(c, o)
 	}
@@ -162,7 +165,7 @@ func (x *exchange) copyBytes(c *upstream.Conn, left int64, o *outcome) error {
 			continue
 		}
 		left -= int64(len(p))
-		if err := x.passed(x.client.write(p, left == 0), o); err != nil {
+		if err := x.deliver(p, left == 0, o); err != nil {
 			return err
 		}
 		c.Skip(len(p))
@@ -182,6 +185,7 @@ func (x *exchange) splice(c *upstream.Conn, left int64, o *outcome) (all int64, 
 	for {
 		n, read, write := x.client.splice(&c.Conn, left-all)
 		all += n
+		x.sent += n
 		if err := cmp.Or(read, x.passed(write, o)); err != nil || n == 0 {
 			return all, err
 		}
@@ -196,7 +200,7 @@ func (x *exchange) copyChunks(c *upstream.Conn, o *outcome) ([]h1.Field, error) 
 		case err != nil:
 			return nil, err
 		case len(p) > 0:
-			err = x.passed(x.client.write(p, true), o)
+			err = x.deliver(p, true, o)
 		case x.chunks.Done():
 			c.Skip(n)
 			return x.chunks.Trailers, nil
@@ -219,6 +223,12 @@ func (x *exchange) await(c *upstream.Conn, o *outcome) error {
 	}
 	c.Release()
 	return c.Fill()
+}
+
+// deliver passes on a piece of the answer's body.
+func (x *exchange) deliver(p []byte, more bool, o *outcome) error {
+	x.sent += int64(len(p))
+	return x.passed(x.client.write(p, more), o)
 }
 
 // passed notes that the client took no more.

@@ -38,6 +38,8 @@ type stream struct {
 	frames *frames // of the backend's bytes; nil when it is no WebSocket
 	slow   stall   // of writes to the client
 	stall  time.Duration
+	up     int64 // bytes from the client, and down to it; each is one direction's own
+	down   int64
 
 	mu         sync.Mutex // orders deadlines
 	drained    bool
@@ -51,6 +53,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	if protocol == "" || !strings.EqualFold(string(x.resp.Upgrade), protocol) {
 		return fmt.Errorf("the backend switched to a protocol that was not asked for: %q", x.resp.Upgrade)
 	}
+	detach(x.req)
 	client := x.client.takeOver()
 	if client == nil {
 		return errors.New("the client's connection cannot become anything else")
@@ -68,6 +71,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	}
 	x.become(s)
 	err := s.run(o)
+	x.received, x.sent = s.up, s.down
 	o.clientGone = o.clientGone || errors.Is(err, errClientLeft)
 	o.left = errors.Is(err, errLeft)
 	return err
@@ -162,6 +166,7 @@ func (s *stream) fromClient() {
 	for {
 		n, err := s.client.Read(buf.bytes)
 		if n > 0 {
+			s.up += int64(n)
 			s.client.Release() // what came before it saw the 101 has been taken
 			if _, werr := s.conn.TCP.Write(buf.bytes[:n]); werr != nil {
 				return // the other direction finds out why
@@ -200,6 +205,7 @@ func (s *stream) fromBackend() error {
 	for {
 		n, err := s.conn.Read(buf.bytes)
 		if n > 0 {
+			s.down += int64(n)
 			s.conn.Release() // what came with the head has been taken
 			if werr := s.toClient(buf.bytes[:n]); werr != nil {
 				return werr

@@ -38,6 +38,7 @@ type upload struct {
 	begun   bool // a byte may have been taken from the client
 
 	whole      bool
+	total      int64 // bytes of the body that came
 	clientErr  error
 	backendErr error
 }
@@ -177,13 +178,13 @@ func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
 	buf.lend()
 	defer buf.free()
 	var slow stall
-	limit, total, unwanted := int64(u.x.config.Limits.MaxBodyBytes), int64(0), 0
+	limit, unwanted := int64(u.x.config.Limits.MaxBodyBytes), 0
 	for unwanted < lingerBytes {
 		u.extend(&slow)
 		n, err := u.x.client.read(buf.bytes[bodyAt : len(buf.bytes)-bodyBehind])
-		total += int64(n)
+		u.total += int64(n)
 		switch {
-		case limit > 0 && total > limit:
+		case limit > 0 && u.total > limit:
 			u.fail(errBodyTooLarge)
 			return false
 		case u.backendErr != nil || u.stopping():

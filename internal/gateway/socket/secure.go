@@ -32,8 +32,9 @@ type secure struct {
 	rest   int   // of a record that crypto/tls has begun to read
 	// opening: hands are being shaken, and crypto/tls may wait.
 	opening bool
-	left    bool  // there may be more of what was decrypted
-	err     error // the end of what comes
+	version string // of TLS, once it was agreed on
+	left    bool   // there may be more of what was decrypted
+	err     error  // the end of what comes
 	// broken: of what was written an unknown part was sent, so that nothing can follow.
 	broken atomic.Bool
 }
@@ -50,13 +51,23 @@ func (c *Conn) Secure(config *tls.Config) {
 func (c *Conn) Secured() bool { return c.tls != nil }
 func (c *Conn) Shaken() bool  { return c.tls == nil || !c.tls.opening }
 
+// TLSVersion is that of the TLS which c speaks; empty: it speaks none.
+func (c *Conn) TLSVersion() string {
+	if c.tls == nil {
+		return ""
+	}
+	return c.tls.version
+}
+
 // Handshake begins TLS, and says which protocol was agreed on for what follows.
 func (c *Conn) Handshake() (protocol string, err error) {
 	if err := c.tls.conn.HandshakeContext(context.Background()); err != nil {
 		return "", err
 	}
 	c.tls.opening = false
-	return c.tls.conn.ConnectionState().NegotiatedProtocol, nil
+	agreed := c.tls.conn.ConnectionState()
+	c.tls.version = tls.VersionName(agreed.Version)
+	return agreed.NegotiatedProtocol, nil
 }
 
 // fill puts what is decrypted next behind what is buffered.

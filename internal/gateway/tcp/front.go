@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/gate"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
@@ -23,6 +24,9 @@ type Config struct {
 	QueueTimeout time.Duration
 	DrainTimeout time.Duration
 	Limits       resource.LoadBalancerLimits
+	// Log has a line of every connection; nil: there is none.
+	Log *accesslog.Log
+	Set string // whose pool it is, for the log
 }
 
 // Options are a front's collaborators.

@@ -3,8 +3,12 @@ package tcp
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"syscall"
+	"time"
 
+	"github.com/droverhq/drover/internal/gateway/accesslog"
 	"github.com/droverhq/drover/internal/gateway/pool"
 	"github.com/droverhq/drover/internal/gateway/tally"
 )
@@ -74,4 +78,29 @@ func (s *session) count(end tally.End) {
 	if c != nil {
 		c.Add(q)
 	}
+	s.record(end)
+}
+
+// record adds the session to the access log, if there is one.
+func (s *session) record(end tally.End) {
+	config := s.front.config.Load()
+	if config.Log == nil {
+		return
+	}
+	e := accesslog.Entry{
+		Began: s.began, Took: time.Since(s.began), Queued: s.queued, Client: clientOf(s.tcp), Protocol: "tcp",
+		Set: config.Set, Attempts: s.attempts, Outcome: accesslog.OutcomeOf(end),
+	}
+	if m := s.claim.Member; m != nil {
+		e.Version, e.Instance = m.Version, m.Name
+	}
+	if s.backend != nil { // both directions have ended
+		e.BytesIn, e.BytesOut = s.client.total, s.backend.total
+	}
+	config.Log.Append(&e)
+}
+
+func clientOf(c *net.TCPConn) netip.Addr {
+	a, _ := c.RemoteAddr().(*net.TCPAddr)
+	return a.AddrPort().Addr().Unmap()
 }

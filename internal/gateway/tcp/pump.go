@@ -22,10 +22,11 @@ type end struct {
 	raw    syscall.RawConn
 	source *socket.Source
 
-	got *[bufferSize]byte // taken by the read that is in progress
-	n   int
-	err error
-	try func(fd uintptr) bool // tryRead, made once
+	got   *[bufferSize]byte // taken by the read that is in progress
+	n     int
+	err   error
+	total int64                 // bytes that came
+	try   func(fd uintptr) bool // tryRead, made once
 }
 
 func newEnd(c *net.TCPConn) (*end, error) {
@@ -93,6 +94,7 @@ func pump(dst, src *end, mark func()) failure {
 			return failure{read: err}
 		}
 		n := src.n
+		src.total += int64(n)
 		mark()
 		_, err := dst.Write(src.got[:n])
 		src.giveBack()
@@ -100,7 +102,9 @@ func pump(dst, src *end, mark func()) failure {
 			return failure{write: err}
 		}
 		if n == bufferSize {
-			if _, read, write := src.source.Splice(dst.TCPConn, math.MaxInt64); read != nil || write != nil {
+			moved, read, write := src.source.Splice(dst.TCPConn, math.MaxInt64)
+			src.total += moved
+			if read != nil || write != nil {
 				return failure{read, write}
 			}
 		}

@@ -45,6 +45,7 @@ func (s *session) attempt(deadline time.Time) error {
 		return err
 	}
 	m := s.claim.Member
+	s.attempts++
 	c, err := m.Backend.DialTCP(ctx)
 	if err == nil {
 		if err = s.join(c); err == nil {

@@ -18,16 +18,19 @@ const (
 
 // session is one client's connection, from its beginning to its end.
 type session struct {
-	front   *Front
-	config  *Config
-	tcp     *net.TCPConn // the client's
-	client  *end
-	pool    *pool.Pool
-	claim   pool.Claim
-	tried   []*pool.Member
-	refused int // attempts that found nobody
-	retried bool
-	marked  atomic.Int64 // when something was copied last
+	front    *Front
+	config   *Config
+	tcp      *net.TCPConn // the client's
+	client   *end
+	pool     *pool.Pool
+	claim    pool.Claim
+	tried    []*pool.Member
+	refused  int // attempts that found nobody
+	retried  bool
+	attempts int
+	began    time.Time
+	queued   time.Duration // until it was joined to a process, or could not be
+	marked   atomic.Int64  // when something was copied last
 
 	mu      sync.Mutex
 	cancel  func() // ends the attempt to connect
@@ -37,7 +40,9 @@ type session struct {
 	o       outcome
 }
 
-func newSession(f *Front, c *net.TCPConn) *session { return &session{front: f, tcp: c} }
+func newSession(f *Front, c *net.TCPConn) *session {
+	return &session{front: f, tcp: c, began: time.Now()}
+}
 
 // run serves the session, and counts it.
 func (s *session) run() {
@@ -45,6 +50,7 @@ func (s *session) run() {
 	if s.client, err = newEnd(s.tcp); err == nil {
 		err = s.reach()
 	}
+	s.queued = time.Since(s.began)
 	if err != nil {
 		s.unserved(err)
 		turnAway(s.tcp)

@@ -98,6 +98,10 @@ type BalancerFacts struct {
 	Queued      int               `json:"queued,omitempty"`
 	Up          []string          `json:"up,omitempty"`
 	Counters    resource.Counters `json:"counters"`
+	// LogDropped are lines of the access log that could not be written, and
+	// LogProblem is why none is at the moment; empty: they are.
+	LogDropped uint64 `json:"logDropped,omitempty"`
+	LogProblem string `json:"logProblem,omitempty"`
 	// Certificates are what TLS is served with, in the order of the spec.
 	Certificates []CertificateFacts `json:"certificates,omitempty"`
 }

@@ -17,6 +17,8 @@ type Snapshot struct {
 	Sockets []Socket `json:"sockets,omitempty"`
 	// Metadata is the metadata endpoint of the instances; nil: none is served.
 	Metadata *Metadata `json:"metadata,omitempty"`
+	// AffinityKey is what the keys of members are made with, the same in every gateway.
+	AffinityKey []byte `json:"affinityKey,omitempty"`
 	// HostPaths says how files that documents name are opened.
 	HostPaths resource.HostPaths `json:"hostPaths,omitzero"`
 }

@@ -1,0 +1,68 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/droverhq/drover/internal/gateway/wire"
+	"github.com/droverhq/drover/internal/resource"
+	"github.com/droverhq/drover/internal/store"
+)
+
+// logProblems says of each balancer that the gateway has why its access log is not
+// written; empty: it is, or there is none.
+func (a *answers) logProblems() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return logProblemsOf(a.facts)
+}
+
+func logProblemsOf(f wire.Facts) map[string]string {
+	problems := map[string]string{}
+	for _, b := range f.Balancers {
+		problems[b.Name] = b.LogProblem
+	}
+	return problems
+}
+
+// reportLogs writes into the load balancers' status that lines of their access logs
+// are lost, or that they are not any more.
+func (c *Control) reportLogs(ctx context.Context) error {
+	problems := c.logProblems()
+	c.view.with(func(d documents) {
+		maps.DeleteFunc(problems, func(name, problem string) bool {
+			b, ok := d.balancers[name]
+			return !ok || saysOfLog(b.Status) == problem
+		})
+	})
+	for name, problem := range problems {
+		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
+			err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
+				b.Status.Conditions = resource.ClearCondition(b.Status.Conditions, resource.ConditionAccessLogFailing)
+				if problem != "" {
+					b.Status.Conditions = resource.SetCondition(b.Status.Conditions, resource.Condition{
+						Type: resource.ConditionAccessLogFailing, Status: true, Reason: "CannotWrite", Message: problem, Since: tx.Now(),
+					})
+				}
+				return nil
+			})
+			if errors.Is(err, store.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("load balancer %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func saysOfLog(s resource.LoadBalancerStatus) (problem string) {
+	if c := resource.FindCondition(s.Conditions, resource.ConditionAccessLogFailing); c != nil {
+		return c.Message
+	}
+	return ""
+}
