@@ -4,45 +4,45 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// pair are the files of a certificate and its key; both is for HAProxy.
-type pair struct{ cert, key, both string }
+// The certificate that all candidates have, and the load generator trusts.
+const (
+	certFile = "cert.pem"
+	keyFile  = "key.pem"
+	bothFile = "both.pem"
+)
 
-// writePair writes a certificate with a key as authorities give them out today: P-256.
-func writePair(dir string) (p pair, err error) {
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func writeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return p, err
+		return err
 	}
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
-	chain, err := x509.CreateCertificate(rand.Reader, template, template, own.Public(), own)
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return p, err
+		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(own)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return p, err
+		return err
 	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain})
-	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	p = pair{filepath.Join(dir, "bench.crt"), filepath.Join(dir, "bench.key"), filepath.Join(dir, "bench.pem")}
-	return p, errors.Join(os.WriteFile(p.cert, cert, 0o600), os.WriteFile(p.key, key, 0o600), os.WriteFile(p.both, append(cert, key...), 0o600))
-}
-
-// dialTLS shakes hands anew each time: no session is resumed.
-func dialTLS(address string) (*tls.Conn, error) {
-	return tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // the load is what is measured by, not what is measured
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	for name, text := range map[string][]byte{certFile: certPEM, keyFile: keyPEM, bothFile: append(certPEM, keyPEM...)} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

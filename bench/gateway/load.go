@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	cryptotls "crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,6 +25,14 @@ func load(args []string) error {
 	d := &driver{address: args[0]}
 	if err := json.Unmarshal([]byte(args[1]), &d.level); err != nil {
 		return err
+	}
+	if d.Protocol == tls {
+		trusted, err := os.ReadFile(args[2])
+		if err != nil {
+			return err
+		}
+		d.secure = &cryptotls.Config{RootCAs: x509.NewCertPool()}
+		d.secure.RootCAs.AppendCertsFromPEM(trusted)
 	}
 	d.left.Store(int64(d.Requests))
 	if d.Rate > 0 {
@@ -52,7 +62,8 @@ type driver struct {
 	level
 	address string
 	left    atomic.Int64
-	gap     time.Duration // between a connection's requests; 0: none
+	gap     time.Duration     // between a connection's requests; 0: none
+	secure  *cryptotls.Config // nil: without TLS
 }
 
 // drive sends one request after the other on one connection, or each on its own.
@@ -91,16 +102,18 @@ func (t *talk) close() {
 	}
 }
 
+// dial connects. Handshakes are full ones: there is no cache of sessions.
+func (d *driver) dial() (net.Conn, error) {
+	if d.secure != nil {
+		return cryptotls.Dial("tcp", d.address, d.secure)
+	}
+	return net.Dial("tcp", d.address)
+}
+
 // ask sends a request and reads the answer.
 func (t *talk) ask() (err error) {
 	if t.conn == nil {
-		if t.TLS {
-			t.conn, err = dialTLS(t.address)
-		} else {
-			t.conn, err = net.Dial("tcp", t.address)
-		}
-		if err != nil {
-			t.conn = nil
+		if t.conn, err = t.dial(); err != nil {
 			return err
 		}
 		t.reader = bufio.NewReader(t.conn)

@@ -1,6 +1,6 @@
 // Command gateway measures the CPU time that a request costs in Drover, gateway
-// and control process together, beside a plain httputil.ReverseProxy (and HAProxy,
-// where it is installed) before the same two backends, under the same load.
+// and control process together, beside a plain httputil.ReverseProxy (and Caddy, nginx and
+// HAProxy, where they are installed) before the same two backends, under the same load.
 //
 //	go run ./bench/gateway
 //
@@ -43,8 +43,8 @@ func main() {
 		flag.IntVar(&o.requests, "requests", 100_000, "of one candidate in one round")
 		flag.IntVar(&o.rate, "rate", 4_000, "requests a second, where the machine is not to be full")
 		flag.IntVar(&o.rounds, "rounds", 5, "the median is of these")
-		flag.TextVar(&o.levels, "levels", &regexp.Regexp{}, "those whose name matches this regular expression")
-		flag.TextVar(&o.candidates, "candidates", &regexp.Regexp{}, "those whose name matches this one; the last is what the others are compared with")
+		flag.TextVar(&o.levels, "levels", regexp.MustCompile(""), "those whose name matches this regular expression")
+		flag.TextVar(&o.candidates, "candidates", regexp.MustCompile(""), "those whose name matches this one; the last is what the others are compared with")
 		flag.Parse()
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
@@ -63,36 +63,16 @@ func role(args []string) string {
 	return ""
 }
 
-// level is what is asked of a candidate.
-type level struct {
-	Name     string
-	Requests int
-	Rate     int  // 0: as fast as they are answered
-	Bytes    int  // of an answer
-	Fresh    bool // each request has a connection of its own
-	TLS      bool
-}
-
-func levels(o options) []level {
-	return []level{
-		{Name: "As fast as it goes", Requests: o.requests, Bytes: 128},
-		{Name: fmt.Sprintf("%d requests a second", o.rate), Requests: 5 * o.rate, Rate: o.rate, Bytes: 128},
-		{Name: "As fast as it goes, 1 KiB", Requests: o.requests / 2, Bytes: 1 << 10},
-		{Name: "As fast as it goes, 64 KiB", Requests: o.requests / 5, Bytes: 64 << 10},
-		{Name: "As fast as it goes, a connection for each request", Requests: o.requests / 5, Bytes: 128, Fresh: true},
-		{Name: "TLS, as fast as it goes", Requests: o.requests / 2, Bytes: 128, TLS: true},
-		{Name: "TLS, as fast as it goes, 64 KiB", Requests: o.requests / 10, Bytes: 64 << 10, TLS: true},
-		{Name: "TLS, a connection for each request", Requests: o.requests / 50, Bytes: 128, Fresh: true, TLS: true},
-	}
-}
-
 // candidate is a proxy before the backends.
 type candidate struct {
 	name    string
-	address string
-	secure  string // where it speaks TLS
+	address map[protocol]string // what it does not speak has none
 	pids    []int
 	rounds  map[string][]figures // by level
+}
+
+func newCandidate(name string, address map[protocol]string, pids ...int) *candidate {
+	return &candidate{name, address, pids, map[string][]figures{}}
 }
 
 // figures of one round at one level; CPU is that of a request.
@@ -115,7 +95,7 @@ func run(ctx context.Context, o options) (err error) {
 	asked := slices.DeleteFunc(levels(o), func(l level) bool { return !o.levels.MatchString(l.Name) })
 	for round := range o.rounds + 1 {
 		for _, l := range asked {
-			for _, c := range w.candidates {
+			for _, c := range speaking(w.candidates, l.Protocol) {
 				f, err := w.measure(ctx, c, l)
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
@@ -129,9 +109,13 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	for _, l := range asked {
-		print(l, w.candidates)
+		print(l, speaking(w.candidates, l.Protocol))
 	}
 	return nil
+}
+
+func speaking(all []*candidate, p protocol) []*candidate {
+	return slices.DeleteFunc(slices.Clone(all), func(c *candidate) bool { return c.address[p] == "" })
 }
 
 func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, error) {
@@ -139,11 +123,7 @@ func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, er
 	if err != nil {
 		return figures{}, err
 	}
-	address := c.address
-	if l.TLS {
-		address = c.secure
-	}
-	seen, err := w.load(ctx, address, l)
+	seen, err := w.load(ctx, c.address[l.Protocol], l)
 	if err != nil {
 		return figures{}, err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +21,6 @@ import (
 type world struct {
 	drover     *server.Server
 	program    string // this program
-	pair       pair
 	children   []*exec.Cmd
 	candidates []*candidate
 }
@@ -41,7 +39,8 @@ func newWorld(ctx context.Context) (*world, error) {
 
 func (w *world) stop() error {
 	for _, c := range w.children {
-		server.Kill(c)
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // with what it has started
+		_ = c.Wait()
 	}
 	return w.drover.Stop()
 }
@@ -50,11 +49,10 @@ func (w *world) start(ctx context.Context) error {
 	if err := server.Build(ctx, w.program, "github.com/droverhq/drover/bench/gateway"); err != nil {
 		return err
 	}
-	var err error
-	if w.pair, err = writePair(w.drover.Dir()); err != nil {
+	if err := writeCertificate(w.drover.Dir()); err != nil {
 		return err
 	}
-	front, secure, err := w.startDrover(ctx)
+	fronts, err := w.startDrover(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,19 +64,11 @@ func (w *world) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.startOther("httputil", w.program, func(listen, secure string) ([]string, error) {
-		return append([]string{"proxy", listen, secure, w.pair.cert, w.pair.key, "plain"}, backends...), nil
-	}); err != nil {
-		return err
-	}
-	w.candidates = append(w.candidates, &candidate{name: "drover", address: front, secure: secure, pids: pids, rounds: map[string][]figures{}})
-	if err := w.startOther("httputil + BufferPool", w.program, func(listen, secure string) ([]string, error) {
-		return append([]string{"proxy", listen, secure, w.pair.cert, w.pair.key, "pooled"}, backends...), nil
-	}); err != nil {
-		return err
-	}
-	if haproxy, err := exec.LookPath("haproxy"); err == nil {
-		return w.startOther("HAProxy", haproxy, func(listen, secure string) ([]string, error) { return w.haproxy(listen, secure, backends) })
+	w.candidates = append(w.candidates, newCandidate("drover", fronts, pids...))
+	for _, p := range peers {
+		if err := w.startPeer(p, backends); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
 	return nil
 }
@@ -89,26 +79,41 @@ name: bench
 spec: {image: "bench:1.0.0", capacity: 2, health: {path: /healthz}}
 ---
 kind: LoadBalancer
-name: front
-spec: {listen: %q, backend: bench}
+name: http
+spec: {listen: %[1]q, backend: bench}
 ---
 kind: LoadBalancer
-name: secure
-spec: {listen: %q, backend: bench, tls: {certificates: [{certFile: %q, keyFile: %q}]}}
+name: https
+spec: {listen: %[2]q, backend: bench, tls: {certificates: [{certFile: %[3]q, keyFile: %[4]q}]}}
+---
+kind: LoadBalancer
+name: tcp
+spec: {listen: %[5]q, backend: bench, protocol: tcp}
 `
 
-func (w *world) startDrover(ctx context.Context) (front, secure string, err error) {
-	if front, err = server.FreeAddress(); err == nil {
-		secure, err = server.FreeAddress()
-	}
-	if err != nil {
-		return "", "", err
+func (w *world) startDrover(ctx context.Context) (fronts map[protocol]string, err error) {
+	if fronts, err = freeAddresses(protocols); err != nil {
+		return nil, err
 	}
 	if _, err := w.drover.Run(ctx, "", "image", "push", "bench:1.0.0", filepath.Dir(w.program), "--entrypoint", "./bench backend"); err != nil {
-		return "", "", err
+		return nil, err
 	}
-	_, err = w.drover.Run(ctx, fmt.Sprintf(documents, front, secure, w.pair.cert, w.pair.key), "apply", "-f", "-")
-	return front, secure, err
+	dir := w.drover.Dir()
+	text := fmt.Sprintf(documents, fronts[plain], fronts[tls], filepath.Join(dir, certFile), filepath.Join(dir, keyFile), fronts[tcp])
+	_, err = w.drover.Run(ctx, text, "apply", "-f", "-")
+	return fronts, err
+}
+
+func freeAddresses(list []protocol) (map[protocol]string, error) {
+	addresses := map[protocol]string{}
+	for _, p := range list {
+		address, err := server.FreeAddress()
+		if err != nil {
+			return nil, err
+		}
+		addresses[p] = address
+	}
+	return addresses, nil
 }
 
 // backends waits until both instances take traffic.
@@ -136,48 +141,49 @@ func (w *world) backends(ctx context.Context) (addresses []string, err error) {
 	return addresses, err
 }
 
-func (w *world) startOther(name, program string, args func(listen, secure string) ([]string, error)) error {
-	listen, err := server.FreeAddress()
+// startPeer starts one of the others, if it is there.
+func (w *world) startPeer(p peer, backends []string) error {
+	program := w.program
+	if p.program != "" {
+		if program = installed(p.program); program == "" {
+			return nil
+		}
+	}
+	listen, err := freeAddresses(p.speaks)
 	if err != nil {
 		return err
 	}
-	secure, err := server.FreeAddress()
+	args, err := p.command(w.drover.Dir(), listen, backends)
 	if err != nil {
 		return err
 	}
-	list, err := args(listen, secure)
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(program, list...)
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "HOME="+w.drover.Dir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // as services are, and Drover's gateway: sessions get equal shares of a processor
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	w.children = append(w.children, cmd)
-	w.candidates = append(w.candidates, &candidate{name: name, address: listen, secure: secure, pids: []int{cmd.Process.Pid}, rounds: map[string][]figures{}})
-	return server.Until(context.Background(), 10*time.Second, name+" listens", func() error {
-		c, err := net.Dial("tcp", listen)
-		if err != nil {
+	for _, address := range listen {
+		if err := server.Until(context.Background(), 10*time.Second, "it listens", func() error { return connect(address) }); err != nil {
 			return err
 		}
-		return c.Close()
-	})
+	}
+	pids, err := server.Family(cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	w.candidates = append(w.candidates, newCandidate(p.name, listen, pids...))
+	return nil
 }
 
-// haproxy writes what does the same as the others: connections to backends kept
-// and shared, least connections, X-Forwarded-For.
-func (w *world) haproxy(listen, secure string, backends []string) ([]string, error) {
-	var text strings.Builder
-	text.WriteString("global\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n" +
-		"  option http-keep-alive\n  option forwardfor\n  http-reuse always\n")
-	fmt.Fprintf(&text, "frontend front\n  bind %s\n  bind %s ssl crt %s\n  default_backend back\nbackend back\n  balance leastconn\n", listen, secure, w.pair.both)
-	for i, address := range backends {
-		fmt.Fprintf(&text, "  server s%d %s\n", i, address)
+func connect(address string) error {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
 	}
-	file := filepath.Join(w.drover.Dir(), "haproxy.cfg")
-	return []string{"-q", "-db", "-f", file}, os.WriteFile(file, []byte(text.String()), 0o600)
+	return c.Close()
 }
 
 // load runs the load generator as a process of its own.
@@ -186,7 +192,7 @@ func (w *world) load(ctx context.Context, address string, l level) (seen, error)
 	if err != nil {
 		return seen{}, err
 	}
-	cmd := exec.CommandContext(ctx, w.program, "load", address, string(text))
+	cmd := exec.CommandContext(ctx, w.program, "load", address, string(text), filepath.Join(w.drover.Dir(), certFile))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

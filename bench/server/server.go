@@ -54,7 +54,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
 		return err
 	}
-	s.up = exec.Command(s.binary, "up", "--listen", "127.0.0.1:0", "--data", s.data)
+	s.up = exec.Command(s.binary, "up", "--listen", "127.0.0.1:0", "--data", s.data, "--host-path", s.dir)
 	s.up.Stdout, s.up.Stderr = s.log, s.log
 	if err := s.up.Start(); err != nil {
 		return err
@@ -162,6 +162,27 @@ func CPU(pids ...int) (time.Duration, error) {
 			}
 			all += time.Duration(n) * tick
 		}
+	}
+	return all, nil
+}
+
+// Family is a process with those that it has started and they have.
+func Family(pid int) ([]int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, err
+	}
+	all := []int{pid}
+	for _, field := range strings.Fields(string(text)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, err
+		}
+		family, err := Family(child)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, family...)
 	}
 	return all, nil
 }
