@@ -20,12 +20,6 @@ func goroutines() int {
 	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "proxy.(*conn).serve(")
 }
 
-func (c *conn) isParked() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.parking == parked
-}
-
 // parkedConnections asks once on each of n connections, and waits until none has a goroutine.
 func (g *rig) parkedConnections(n int) (conns []net.Conn, ask func(net.Conn)) {
 	g.t.Helper()
@@ -97,4 +91,9 @@ func TestParkedConnectionsEndInOrder(t *testing.T) {
 			t.Errorf("a parked connection ended with %d, %v", n, err)
 		}
 	}
+}
+
+func TestParkingOverTLS(t *testing.T) {
+	t.Run("IdleConnectionsHoldNoGoroutine", TestIdleConnectionsHoldNoGoroutine)
+	t.Run("ParkedConnectionsEndInOrder", TestParkedConnectionsEndInOrder)
 }

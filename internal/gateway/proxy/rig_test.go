@@ -46,8 +46,8 @@ type rig struct {
 	trust    *tls.Config // of clients that speak TLS; nil: they do not
 }
 
-// overTLS is what tests are below that are to speak TLS.
-const overTLS = "TestOverTLS/"
+// overTLS is in the names of tests that are to speak TLS.
+const overTLS = "OverTLS/"
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
@@ -56,7 +56,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	g.config = &Config{
 		Name: "front", QueueTimeout: time.Duration(spec.QueueTimeout), DrainTimeout: time.Duration(spec.DrainTimeout), Limits: spec.Limits,
 	}
-	if strings.HasPrefix(t.Name(), overTLS) {
+	if strings.Contains(t.Name(), overTLS) {
 		g.secure()
 	}
 	for _, c := range change {
@@ -321,4 +321,10 @@ func do(t *testing.T, c *http.Client, method, url string, body []byte, header ..
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
 	return resp, string(got), err
+}
+
+func (c *conn) isParked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parking == parked
 }

@@ -52,8 +52,6 @@ func TestOverTLS(t *testing.T) {
 		"AnAnswerThatEndsWithItsConnection":                TestAnAnswerThatEndsWithItsConnection,
 		"LargeBodiesPassUnchanged":                         TestLargeBodiesPassUnchanged,
 		"IdleConnectionsEnd":                               TestIdleConnectionsEnd,
-		"IdleConnectionsHoldNoGoroutine":                   TestIdleConnectionsHoldNoGoroutine,
-		"ParkedConnectionsEndInOrder":                      TestParkedConnectionsEndInOrder,
 		"WhatIsSentAgainAndWhatIsNot":                      TestWhatIsSentAgainAndWhatIsNot,
 		"ARefusedConnectionGoesElsewhereWhateverTheMethod": TestARefusedConnectionGoesElsewhereWhateverTheMethod,
 		"PooledConnectionsThatTheBackendClosed":            TestPooledConnectionsThatTheBackendClosed,
