@@ -100,7 +100,7 @@ func (c *Conn) reopened(id uint32) error {
 }
 
 // more takes trailers.
-func (r *server) more(s *Stream, b *block, p []byte) error {
+func (r *server) more(b *block, p []byte) error {
 	c := r.Conn
 	var tail section
 	if err := c.decoder.decode(p, &tail); err != nil {
@@ -108,7 +108,10 @@ func (r *server) more(s *Stream, b *block, p []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.streams[b.id]
 	switch {
+	case s == nil:
+		return c.late(b.id)
 	case s.err != nil || s.heard:
 		return s.late()
 	case b.itself || !b.end || tail.large || s.lies(true) || !tail.trailers():
