@@ -79,7 +79,7 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 	case s == nil || s.err != nil:
 		c.rests.drop(f.StreamID)
 		return c.spendLocked(&c.idle)
-	case !s.said:
+	case !s.said && c.now().Sub(s.opened) < atOnce:
 		err = c.spendLocked(&c.resets)
 	}
 	s.how = byPeer

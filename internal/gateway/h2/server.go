@@ -82,7 +82,7 @@ func (r *server) admit(s *Stream, b *block) (bool, error) {
 	case b.itself || !s.understand(b.end):
 		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s.send = outflow(c.remote.window)
+	s.send, s.opened = outflow(c.remote.window), c.now()
 	c.streams[b.id] = s
 	c.open++
 	if b.end {
