@@ -34,8 +34,11 @@ func (c *Conn) data(f *http2.DataFrame) error {
 
 // late is the error of a frame on a stream on which none may come any more.
 func (s *Stream) late() error {
-	if s.err != nil && s.how == byUs {
+	switch {
+	case s.err != nil && s.how == byUs:
 		return nil
+	case s.err == nil && s.said:
+		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	}
 	return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeStreamClosed}
 }
