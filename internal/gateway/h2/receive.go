@@ -34,8 +34,11 @@ func (c *Conn) data(f *http2.DataFrame) error {
 
 // late is the error of a frame on a stream on which none may come any more.
 func (s *Stream) late() error {
-	if s.err != nil && s.how == byUs {
+	switch {
+	case s.err != nil && s.how == byUs:
 		return nil
+	case s.err == nil && s.said:
+		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	}
 	return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeStreamClosed}
 }
@@ -79,7 +82,7 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 	case s == nil || s.err != nil:
 		c.rests.drop(f.StreamID)
 		return c.spendLocked(&c.idle)
-	case !s.said:
+	case !s.said && c.now().Sub(s.opened) < atOnce:
 		err = c.spendLocked(&c.resets)
 	}
 	s.how = byPeer
@@ -89,10 +92,10 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 
 // fail breaks a stream off for what the peer did, or for us.
 func (c *Conn) fail(id uint32, code http2.ErrCode) {
-	if s := c.streams[id]; s != nil && s.err == nil {
+	if s := c.streams[id]; s != nil {
 		s.how = byUs
 		s.breakOff(errReset)
-	} else if s == nil {
+	} else {
 		c.gone.set(id, byUs)
 	}
 	if c.ended == nil {

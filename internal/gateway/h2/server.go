@@ -82,7 +82,7 @@ func (r *server) admit(s *Stream, b *block) (bool, error) {
 	case b.itself || !s.understand(b.end):
 		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s.send = outflow(c.remote.window)
+	s.send, s.opened = outflow(c.remote.window), c.now()
 	c.streams[b.id] = s
 	c.open++
 	if b.end {
@@ -100,7 +100,7 @@ func (c *Conn) reopened(id uint32) error {
 }
 
 // more takes trailers.
-func (r *server) more(s *Stream, b *block, p []byte) error {
+func (r *server) more(b *block, p []byte) error {
 	c := r.Conn
 	var tail section
 	if err := c.decoder.decode(p, &tail); err != nil {
@@ -108,7 +108,10 @@ func (r *server) more(s *Stream, b *block, p []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.streams[b.id]
 	switch {
+	case s == nil:
+		return c.late(b.id)
 	case s.err != nil || s.heard:
 		return s.late()
 	case b.itself || !b.end || tail.large || s.lies(true) || !tail.trailers():

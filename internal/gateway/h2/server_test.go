@@ -20,6 +20,37 @@ func TestRequestsAreAnswered(t *testing.T) {
 	g.want("HEADERS 3 :status=200", `DATA 3 "hello"`, `DATA 3 "" end`)
 }
 
+// What comes behind the end of both is an error, whether the handler has ended or not.
+func TestFramesBehindTheEndOfBoth(t *testing.T) {
+	for name, say := range map[string]func(g *rig){
+		"fields": func(g *rig) { g.headers(1, true, get()) },
+		"a body": func(g *rig) { _ = g.framer.WriteData(1, true, []byte("x")) },
+	} {
+		for _, released := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, released %v", name, released), func(t *testing.T) {
+				block := make(chan struct{})
+				g := newRig(t, func(s *Stream) {
+					_ = s.WriteHead(status(200), true)
+					if released {
+						s.Release()
+						return
+					}
+					_ = s.Flush()
+					<-block
+					s.Release()
+				}).greet()
+				defer close(block)
+				g.headers(1, true, get())
+				g.send()
+				g.want("HEADERS 1 :status=200 end")
+				say(g)
+				g.send()
+				g.want("GOAWAY 1 STREAM_CLOSED")
+			})
+		}
+	}
+}
+
 func TestTrailers(t *testing.T) {
 	g := newRig(t, nil).greet()
 	g.headers(1, false, post())
