@@ -36,7 +36,7 @@ func (b *balancer) serveHTTP(p *plan) {
 		own := b.bindings[p.backend[i]]
 		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Unserved: own.unserved()})
 	}
-	c.Routes = proxy.NewRoutes(routes)
+	c.Routes, c.H2C = proxy.NewRoutes(routes), p.Spec.BackendProtocol == resource.BackendH2C
 	if p.listen == nil {
 		b.front.(*proxy.Front).Configure(&c)
 		return

@@ -212,7 +212,7 @@ func (p *process) release() {
 
 // sweep closes what has been idle for long, once in a while.
 func (p *process) sweep() {
-	t := time.NewTicker(5 * time.Second)
+	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
 		select {

@@ -23,7 +23,6 @@ var later = []laterEntry{
 	{KindScaleSet, "/spec/automaticRepairsPolicy", ""},
 	{KindScaleSet, "/spec/autoscale", ""},
 	{KindInstance, "/spec/protectionPolicy", ""},
-	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
 	{KindLoadBalancer, "/spec/affinity", ""},
 	{KindLoadBalancer, "/spec/accessLog", ""},
 	{KindLoadBalancer, "/spec/tls", ""},

@@ -22,6 +22,7 @@ const (
 	ProtocolHTTP = "http"
 	ProtocolTCP  = "tcp"
 	BackendHTTP1 = "http1"
+	BackendH2C   = "h2c" // HTTP/2 without TLS, by prior knowledge
 )
 
 // Backend is a ScaleSet by name or a list of addresses. It is written as a

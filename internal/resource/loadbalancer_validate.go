@@ -13,7 +13,7 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 		c.checkAddress("/spec/listen", s.Listen, 0)
 	}
 	oneOf(c, "/spec/protocol", s.Protocol, ProtocolHTTP, ProtocolTCP)
-	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1)
+	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1, BackendH2C)
 	switch {
 	case s.Backend != nil && len(s.Routes) > 0:
 		c.add("/spec/routes", "a load balancer has a backend or routes, not both: write the backend as a route without host and path")
@@ -52,6 +52,9 @@ func (s *LoadBalancerSpec) checkTCP(c *checker) {
 	}
 	if len(s.TrustedProxies) > 0 {
 		c.add("/spec/trustedProxies", only)
+	}
+	if s.BackendProtocol == BackendH2C {
+		c.add("/spec/backendProtocol", only)
 	}
 	l, usual := s.Limits, DefaultLoadBalancerSpec().Limits
 	for _, f := range []struct {

@@ -27,10 +27,9 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
 	}
 	for field, spec := range map[string]string{
-		"/spec/backendProtocol": "backendProtocol: h2c, backend: later",
-		"/spec/affinity":        "affinity: {cookie: a}, backend: later",
-		"/spec/accessLog":       "accessLog: {file: /tmp/log}, backend: later",
-		"/spec/tls":             "tls: {certificates: []}, backend: later",
+		"/spec/affinity":  "affinity: {cookie: a}, backend: later",
+		"/spec/accessLog": "accessLog: {file: /tmp/log}, backend: later",
+		"/spec/tls":       "tls: {certificates: []}, backend: later",
 	} {
 		_, err := s.put("kind: LoadBalancer\nname: later\nspec: {listen: '127.0.0.1:0', "+spec+"}\n", client.ApplyOptions{})
 		refused(t, err, resource.CodeUnsupported, field, "not yet supported")

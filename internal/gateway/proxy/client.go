@@ -10,7 +10,8 @@ import (
 // client is who sent a request, as an exchange sees it, whatever it speaks. Of a
 // request's body another goroutine may read while an answer is written.
 type client interface {
-	// early is the whole body of n bytes, when that has come with the head, else nil.
+	// early is the whole body of n bytes, or of h1.LengthChunked, when that has come
+	// with the head and nothing follows; else nil.
 	early(n int64) []byte
 	// read takes what comes of the body next; io.EOF: nothing will.
 	read(p []byte) (int, error)

@@ -24,6 +24,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	Trusted      []netip.Prefix
 	Limits       resource.LoadBalancerLimits
+	// H2C has processes spoken to by HTTP/2.
+	H2C bool
 }
 
 // Options are a front's collaborators.

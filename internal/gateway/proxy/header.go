@@ -71,33 +71,69 @@ func dropped(k h1.Kind, trusted bool) bool {
 
 func appendForwarded(dst []byte, r *h1.Request, from sender) []byte {
 	dst = append(dst, "X-Forwarded-For: "...)
-	host, proto := r.Host, []byte(nil)
+	dst = append(appendForwardedFor(dst, r, from), "\r\n"...)
+	dst = h1.AppendField(dst, "X-Forwarded-Host", forwardedHost(r, from))
+	return h1.AppendField(dst, "X-Forwarded-Proto", scheme(r, from))
+}
+
+// appendForwardedFor appends whom the request came from, over all proxies that are trusted.
+func appendForwardedFor(dst []byte, r *h1.Request, from sender) []byte {
 	if from.trusted {
-		for i := len(r.Fields) - 1; i >= 0; i-- { // the first one of each counts
-			switch f := &r.Fields[i]; f.Kind {
-			case h1.XForwardedHost:
-				host = f.Value
-			case h1.XForwardedProto:
-				proto = f.Value
-			}
-		}
 		for i := range r.Fields {
 			if f := &r.Fields[i]; f.Kind == h1.XForwardedFor {
 				dst = append(append(dst, f.Value...), ", "...)
 			}
 		}
 	}
-	dst = append(from.address.AppendTo(dst), "\r\n"...)
-	dst = h1.AppendField(dst, "X-Forwarded-Host", host)
-	if proto == nil {
-		return append(dst, "X-Forwarded-Proto: http\r\n"...)
+	return from.address.AppendTo(dst)
+}
+
+// forwardedHost is whom the client asked, or did so by a proxy that is trusted.
+func forwardedHost(r *h1.Request, from sender) []byte {
+	if from.trusted {
+		if v := first(r, h1.XForwardedHost); v != nil {
+			return v
+		}
 	}
-	return h1.AppendField(dst, "X-Forwarded-Proto", proto)
+	return r.Host
+}
+
+var plainHTTP = []byte("http") // never written to
+
+// scheme is how the client sent the request, or said to by a proxy that is trusted.
+func scheme(r *h1.Request, from sender) []byte {
+	if from.trusted {
+		if v := first(r, h1.XForwardedProto); v != nil {
+			return v
+		}
+	}
+	return plainHTTP
+}
+
+// first is the value of the first field of a kind; nil: there is none.
+func first(r *h1.Request, kind h1.Kind) []byte {
+	for i := range r.Fields {
+		if r.Fields[i].Kind == kind {
+			return r.Fields[i].Value
+		}
+	}
+	return nil
 }
 
 // appendCookie appends a Cookie field without the console's session.
 func appendCookie(dst, v []byte) []byte {
-	before, separator := len(dst), "Cookie: "
+	const name = "Cookie: "
+	before := len(dst)
+	dst = append(dst, name...)
+	if dst = appendCookies(dst, v); len(dst) == before+len(name) {
+		return dst[:before]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendCookies appends the cookies but the console's session.
+func appendCookies(dst, v []byte) []byte {
+	separator := ""
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		pair = bytes.TrimSpace(pair)
 		name, _, _ := bytes.Cut(pair, []byte("="))
@@ -106,10 +142,7 @@ func appendCookie(dst, v []byte) []byte {
 			separator = "; "
 		}
 	}
-	if len(dst) == before {
-		return dst
-	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
 // appendTrailerNames appends a Trailer field with those of the list that may come.

@@ -44,6 +44,7 @@ type http2 struct {
 	kept   []byte     // a body that came whole
 	left   int64      // of an answer whose length was said; -1: it was not
 	done   bool       // all of the answer was sent
+	call   bool       // the answer has begun, and is gRPC's
 
 	mu    sync.Mutex // orders a 100 and the answer
 	begun bool       // of a request that expects a 100: it came too late for it, or was sent
@@ -51,7 +52,7 @@ type http2 struct {
 
 func (h *http2) start(m *http2Conn, s *h2.Stream) {
 	h.on, h.stream = m, s
-	h.left, h.done, h.begun = -1, false, false
+	h.left, h.done, h.call, h.begun = -1, false, false, false
 }
 
 // stop forgets the request.
@@ -86,11 +87,15 @@ func (h *http2) answer() {
 func (h *http2) Gone() { h.x.end(errClientGone) }
 
 func (h *http2) early(n int64) []byte {
-	if have, rest := h.stream.Buffered(); !rest || int64(have) != n {
+	have, rest := h.stream.Buffered()
+	switch {
+	case !rest || have > keepBody:
+		return nil
+	case n == h1.LengthChunked && len(h.stream.Trailers()) > 0 || n >= 0 && int64(have) != n:
 		return nil
 	}
-	h.kept = slices.Grow(h.kept[:0], int(n))[:n]
-	if m, _ := h.stream.Read(h.kept); int64(m) != n {
+	h.kept = slices.Grow(h.kept[:0], have)[:have]
+	if m, _ := h.stream.Read(h.kept); m != have {
 		return nil
 	}
 	return h.kept
@@ -177,6 +182,7 @@ func (h *http2) begin(a *h1.Response) {
 		}
 		h.fields = append(h.fields, *f)
 	}
+	h.call = isGRPC(a.Fields)
 	h.endHead(dated, h.left == 0)
 }
 
@@ -229,6 +235,10 @@ func (h *http2) finish(trailers []h1.Field) error {
 }
 
 func (h *http2) plain(status int, why string, again bool) {
+	if isGRPC(h.stream.Request.Fields) {
+		h.plainGRPC(status, why)
+		return
+	}
 	text := strconv.Itoa(status) + " " + http.StatusText(status) + ": " + why + "\n"
 	h.status(status)
 	h.add(contentTypeName, plainText)
@@ -246,7 +256,16 @@ func (h *http2) plain(status int, why string, again bool) {
 	_ = h.stream.Flush()
 }
 
-func (h *http2) abort() { h.stream.Reset(xhttp2.ErrCodeInternal) }
+// abort resets the stream. A call of gRPC's whose answer has begun is told that it
+// may be made again: a reset would say that something is wrong with it.
+func (h *http2) abort() {
+	if h.call && !h.done && h.stream.WriteHead(grpcBroken, true) == nil {
+		h.stream.CloseRead()
+		_ = h.stream.Flush()
+		return
+	}
+	h.stream.Reset(xhttp2.ErrCodeInternal)
+}
 
 // takeOver is refused: other streams use the connection.
 func (h *http2) takeOver() (*net.TCPConn, []byte, bool) { return nil, nil, false }
