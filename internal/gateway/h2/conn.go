@@ -125,6 +125,9 @@ func (c *Conn) survive(err error) error {
 	if s, ok := errors.AsType[http2.StreamError](err); ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if s.StreamID > c.last { // a stream that never was cannot be reset
+			return http2.ConnectionError(s.Code)
+		}
 		c.fail(s.StreamID, s.Code)
 		return nil
 	}

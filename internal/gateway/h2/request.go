@@ -26,7 +26,7 @@ func (s *Stream) understand(end bool) bool {
 	if !ok || !p.complete() {
 		return false
 	}
-	if fields, ok = s.regular(fields, p.authority); !ok {
+	if fields, ok = regular(fields, p.authority); !ok {
 		return false
 	}
 	target := p.path
@@ -104,7 +104,7 @@ func (p *pseudo) complete() bool {
 
 // regular checks the other fields, and makes of them what they would be in HTTP/1.1:
 // with a Host, and with one Cookie. False: they are malformed.
-func (s *Stream) regular(fields []h1.Field, authority []byte) (kept []h1.Field, ok bool) {
+func regular(fields []h1.Field, authority []byte) (kept []h1.Field, ok bool) {
 	kept = fields[:0]
 	var host, cookie []byte
 	for i := range fields {
@@ -119,7 +119,7 @@ func (s *Stream) regular(fields []h1.Field, authority []byte) (kept []h1.Field, 
 			}
 			host = f.Value
 		case "cookie":
-			cookie = s.crumb(cookie, f.Value)
+			cookie = crumb(cookie, f.Value)
 			continue
 		case "content-length":
 			if len(f.Value) == 0 {
@@ -143,8 +143,11 @@ func (s *Stream) regular(fields []h1.Field, authority []byte) (kept []h1.Field, 
 var hostName, cookieName = []byte("host"), []byte("cookie") // never written to
 
 // crumb joins a piece of the Cookie field to those before (RFC 9113 §8.2.3).
-func (s *Stream) crumb(cookie, piece []byte) []byte {
-	if cookie == nil {
+func crumb(cookie, piece []byte) []byte {
+	switch {
+	case len(piece) == 0:
+		return cookie
+	case cookie == nil:
 		return piece[:len(piece):len(piece)]
 	}
 	return append(append(cookie, "; "...), piece...)

@@ -44,42 +44,43 @@ func (r *server) goAway(*http2.GoAwayFrame) error { return nil }
 func (r *server) begin(b *block, p []byte) error {
 	c := r.Conn
 	s := newStream(c, b.id)
-	err := c.decoder.decode(p, &s.head)
+	admitted, err := false, c.decoder.decode(p, &s.head)
 	if err == nil {
-		err = r.admit(s, b)
+		admitted, err = r.admit(s, b)
 	}
-	if err != nil {
+	switch {
+	case !admitted:
 		s.recycle()
-		return err
-	}
-	if b.end {
+	case b.end:
 		r.handle(s)
-	} else {
+	default:
 		r.early = append(r.early, s)
 	}
-	return nil
+	return err
 }
 
 // admit takes a stream into the table, if it is one to be handled.
-func (r *server) admit(s *Stream, b *block) error {
+func (r *server) admit(s *Stream, b *block) (bool, error) {
 	c := r.Conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if b.id%2 == 0 {
-		return http2.ConnectionError(http2.ErrCodeProtocol)
+		return false, http2.ConnectionError(http2.ErrCodeProtocol)
 	}
 	if b.id <= c.last {
-		return c.reopened(b.id)
+		return false, c.reopened(b.id)
 	}
-	if c.leaving != settled {
-		c.last = b.id
+	if c.leaving == settled {
+		c.fail(b.id, http2.ErrCodeRefusedStream)
+		return false, nil
 	}
+	c.last = b.id
 	c.idle.earn(worth)
 	switch {
-	case c.leaving == settled || c.open >= MaxStreams || len(c.streams) >= 2*MaxStreams:
-		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeRefusedStream}
+	case c.open >= MaxStreams || len(c.streams) >= 2*MaxStreams:
+		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeRefusedStream}
 	case b.itself || !s.understand(b.end):
-		return http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
+		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
 	s.send = outflow(c.remote.window)
 	c.streams[b.id] = s
@@ -87,7 +88,7 @@ func (r *server) admit(s *Stream, b *block) error {
 	if b.end {
 		s.half(&s.heard)
 	}
-	return nil
+	return true, nil
 }
 
 // reopened is the error of fields on a stream that was closed, or passed over.

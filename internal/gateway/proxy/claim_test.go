@@ -46,6 +46,10 @@ func TestAnInstanceThatIsTakenAwayAtOnce(t *testing.T) {
 
 // A member that answers probes and refuses requests must not keep one for ever.
 func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
+	overBoth(t, testARequestThatIsRefusedAgainAndAgainEnds)
+}
+
+func testARequestThatIsRefusedAgainAndAgainEnds(t *testing.T, client protocol) {
 	g := newRig(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,7 +59,7 @@ func TestARequestThatIsRefusedAgainAndAgainEnds(t *testing.T) {
 	m := &pool.Member{Name: "a", Backend: upstream.New(l.Addr().String(), 0, nil)}
 	m.Recover = func() { g.pool.Observe(m, true, true) }
 	g.pool.Add(m, resource.AdmissionInService, true)
-	resp, _, err := do(t, g.client(), "POST", g.url("/"), []byte("x"))
+	resp, _, err := do(t, client(g), "POST", g.url("/"), []byte("x"))
 	if err != nil || resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("got %v, %v", resp, err)
 	}

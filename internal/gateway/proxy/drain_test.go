@@ -238,7 +238,9 @@ func TestOtherUpgrades(t *testing.T) {
 	})
 }
 
-func TestWhatIsInFlightWhenADrainEnds(t *testing.T) {
+func TestWhatIsInFlightWhenADrainEnds(t *testing.T) { overBoth(t, testWhatIsInFlightWhenADrainEnds) }
+
+func testWhatIsInFlightWhenADrainEnds(t *testing.T, client protocol) {
 	cases := []struct {
 		name    string
 		handler func(w http.ResponseWriter, r *http.Request, in chan<- struct{})
@@ -273,7 +275,7 @@ func TestWhatIsInFlightWhenADrainEnds(t *testing.T) {
 				<-in
 				g.pool.Admit(m, resource.AdmissionDraining)
 			}()
-			resp, _, err := do(t, g.client(), "GET", g.url("/"), nil)
+			resp, _, err := do(t, client(g), "GET", g.url("/"), nil)
 			if (err == nil) != c.whole || err == nil && resp.StatusCode != c.status {
 				t.Errorf("got %v, %v", resp, err)
 			}
@@ -377,10 +379,14 @@ func TestAFrontEndsInOrder(t *testing.T) {
 // A pool that was replaced while a request was on its way to it sends it where
 // the documents say now.
 func TestARequestFollowsAReplacedBackend(t *testing.T) {
+	overBoth(t, testARequestFollowsAReplacedBackend)
+}
+
+func testARequestFollowsAReplacedBackend(t *testing.T, client protocol) {
 	g := newRig(t)
 	done := make(chan error, 1)
 	go func() {
-		resp, _, err := do(t, g.client(), "GET", g.url("/"), nil)
+		resp, _, err := do(t, client(g), "GET", g.url("/"), nil)
 		if err == nil && resp.StatusCode != 200 {
 			err = fmt.Errorf("status %d", resp.StatusCode)
 		}

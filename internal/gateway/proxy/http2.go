@@ -65,8 +65,10 @@ func (h *http2) stop() {
 	}
 }
 
-// answer has the request answered.
+// answer has the request answered. The end of the answer leaves last: who has it may
+// count on the rest, the backend's connection that is free again included.
 func (h *http2) answer() {
+	defer func() { _ = h.stream.Flush() }()
 	c := h.on.conn
 	if refused := h.stream.Refused; refused != nil {
 		h.plain(refused.Status, refused.Reason, false)
@@ -231,7 +233,7 @@ func (h *http2) finish(trailers []h1.Field) error {
 		}
 	}
 	h.stream.CloseRead()
-	return h.stream.Flush()
+	return nil
 }
 
 func (h *http2) plain(status int, why string, again bool) {
@@ -253,7 +255,6 @@ func (h *http2) plain(status int, why string, again bool) {
 		_ = h.stream.WriteData([]byte(text), true)
 	}
 	h.stream.CloseRead()
-	_ = h.stream.Flush()
 }
 
 // abort resets the stream. A call of gRPC's whose answer has begun is told that it

@@ -101,7 +101,9 @@ func TestWhatABackendSeesOfARequest(t *testing.T) {
 	}
 }
 
-func TestWhatAClientSeesOfAnAnswer(t *testing.T) {
+func TestWhatAClientSeesOfAnAnswer(t *testing.T) { overBoth(t, testWhatAClientSeesOfAnAnswer) }
+
+func testWhatAClientSeesOfAnAnswer(t *testing.T, client protocol) {
 	g := newRig(t)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -122,7 +124,7 @@ func TestWhatAClientSeesOfAnAnswer(t *testing.T) {
 			fmt.Fprint(w, "<html>")
 		}
 	}))
-	c := g.client()
+	c := client(g)
 	for path, want := range map[string]int{"/": 200, "/none": 204, "/not-modified": 304} {
 		for _, method := range []string{"GET", "HEAD"} {
 			resp, body, err := do(t, c, method, g.url(path), nil)
@@ -143,7 +145,9 @@ func TestWhatAClientSeesOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestTrailersPassBothWays(t *testing.T) {
+func TestTrailersPassBothWays(t *testing.T) { overBoth(t, testTrailersPassBothWays) }
+
+func testTrailersPassBothWays(t *testing.T, client protocol) {
 	g := newRig(t)
 	got := make(chan http.Header, 1)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +160,7 @@ func TestTrailersPassBothWays(t *testing.T) {
 	}))
 	q, _ := http.NewRequestWithContext(t.Context(), "POST", g.url("/"), io.NopCloser(strings.NewReader("body")))
 	q.Trailer = http.Header{"X-Sum": {"abc"}}
-	resp, err := g.client().Do(q)
+	resp, err := client(g).Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +203,9 @@ func TestTrailersHoldNothingThatOnlyAHeadMayHold(t *testing.T) {
 	}
 }
 
-func TestInterimAnswersPass(t *testing.T) {
+func TestInterimAnswersPass(t *testing.T) { overBoth(t, testInterimAnswersPass) }
+
+func testInterimAnswersPass(t *testing.T, client protocol) {
 	g := newRig(t)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
@@ -216,7 +222,7 @@ func TestInterimAnswersPass(t *testing.T) {
 		return nil
 	}}
 	q, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", g.url("/"), nil)
-	resp, err := g.client().Do(q)
+	resp, err := client(g).Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +280,9 @@ func TestConnectIsRefusedAndNoRouteIs404(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsPassedOnAsItComes(t *testing.T) {
+func TestAnAnswerIsPassedOnAsItComes(t *testing.T) { overBoth(t, testAnAnswerIsPassedOnAsItComes) }
+
+func testAnAnswerIsPassedOnAsItComes(t *testing.T, client protocol) {
 	g := newRig(t)
 	next := make(chan struct{})
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -285,7 +293,7 @@ func TestAnAnswerIsPassedOnAsItComes(t *testing.T) {
 			<-next
 		}
 	}))
-	resp, err := g.client().Get(g.url("/"))
+	resp, err := client(g).Get(g.url("/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +312,9 @@ func TestAnAnswerIsPassedOnAsItComes(t *testing.T) {
 	g.wantCounts(counts{requests: 1})
 }
 
-func TestAnUploadIsPassedOnAsItComes(t *testing.T) {
+func TestAnUploadIsPassedOnAsItComes(t *testing.T) { overBoth(t, testAnUploadIsPassedOnAsItComes) }
+
+func testAnUploadIsPassedOnAsItComes(t *testing.T, client protocol) {
 	g := newRig(t)
 	arrived := make(chan string)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -324,7 +334,7 @@ func TestAnUploadIsPassedOnAsItComes(t *testing.T) {
 	q, _ := http.NewRequestWithContext(t.Context(), "POST", g.url("/"), pr)
 	done := make(chan string, 1)
 	go func() {
-		resp, err := g.client().Do(q)
+		resp, err := client(g).Do(q)
 		if err != nil {
 			done <- err.Error()
 			return
@@ -345,7 +355,9 @@ func TestAnUploadIsPassedOnAsItComes(t *testing.T) {
 	}
 }
 
-func TestBothDirectionsAtOnce(t *testing.T) {
+func TestBothDirectionsAtOnce(t *testing.T) { overBoth(t, testBothDirectionsAtOnce) }
+
+func testBothDirectionsAtOnce(t *testing.T, client protocol) {
 	g := newRig(t)
 	g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
@@ -363,7 +375,7 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 	}))
 	pr, pw := io.Pipe()
 	q, _ := http.NewRequestWithContext(t.Context(), "POST", g.url("/"), pr)
-	resp, err := g.client().Do(q)
+	resp, err := client(g).Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}

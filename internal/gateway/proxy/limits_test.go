@@ -15,18 +15,20 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
-func TestLimits(t *testing.T) {
+func TestLimits(t *testing.T) { overBoth(t, testLimits) }
+
+func testLimits(t *testing.T, client protocol) {
 	limited := func(change func(*resource.LoadBalancerLimits)) func(*Config) {
 		return func(c *Config) { change(&c.Limits) }
 	}
 	t.Run("a body that says it is too large", func(t *testing.T) {
 		g := newRig(t, limited(func(l *resource.LoadBalancerLimits) { l.MaxBodyBytes = 10 }))
 		b := g.raw("a", answers(200, "ok"))
-		resp, _, err := do(t, g.client(), "POST", g.url("/"), make([]byte, 11))
+		resp, _, err := do(t, client(g), "POST", g.url("/"), make([]byte, 11))
 		if err != nil || resp.StatusCode != 413 {
 			t.Errorf("got %v, %v", resp, err)
 		}
-		if resp, _, err := do(t, g.client(), "POST", g.url("/"), make([]byte, 10)); err != nil || resp.StatusCode != 200 {
+		if resp, _, err := do(t, client(g), "POST", g.url("/"), make([]byte, 10)); err != nil || resp.StatusCode != 200 {
 			t.Errorf("one that fits: %v, %v", resp, err)
 		}
 		if b.requests.Load() != 1 {
@@ -37,7 +39,7 @@ func TestLimits(t *testing.T) {
 		g := newRig(t, limited(func(l *resource.LoadBalancerLimits) { l.MaxBodyBytes = 10 }))
 		g.raw("a", answers(200, "ok"))
 		q, _ := http.NewRequestWithContext(t.Context(), "POST", g.url("/"), io.MultiReader(strings.NewReader("123456"), strings.NewReader("123456")))
-		resp, err := g.client().Do(q)
+		resp, err := client(g).Do(q)
 		if err != nil || resp.StatusCode != 413 {
 			t.Fatalf("got %v, %v", resp, err)
 		}
@@ -47,7 +49,7 @@ func TestLimits(t *testing.T) {
 	t.Run("a header that is too large", func(t *testing.T) {
 		g := newRig(t, limited(func(l *resource.LoadBalancerLimits) { l.MaxHeaderBytes = 1 << 10 }))
 		g.raw("a", answers(200, "ok"))
-		resp, _, err := do(t, g.client(), "GET", g.url("/"), nil, "X-Large", strings.Repeat("x", 8<<10))
+		resp, _, err := do(t, client(g), "GET", g.url("/"), nil, "X-Large", strings.Repeat("x", 8<<10))
 		if err != nil || resp.StatusCode != 431 {
 			t.Errorf("got %v, %v", resp, err)
 		}
@@ -74,7 +76,7 @@ func TestLimits(t *testing.T) {
 	t.Run("a request that takes too long", func(t *testing.T) {
 		g := newRig(t, limited(func(l *resource.LoadBalancerLimits) { l.RequestTimeout = resource.Duration(50 * time.Millisecond) }))
 		g.serve("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-		resp, _, err := do(t, g.client(), "GET", g.url("/"), nil)
+		resp, _, err := do(t, client(g), "GET", g.url("/"), nil)
 		if err != nil || resp.StatusCode != 504 {
 			t.Errorf("got %v, %v", resp, err)
 		}
@@ -194,18 +196,20 @@ func TestAClientThatReadsNothingLosesItsConnection(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWhenNobodyIsInService(t *testing.T) {
+func TestWhenNobodyIsInService(t *testing.T) { overBoth(t, testWhenNobodyIsInService) }
+
+func testWhenNobodyIsInService(t *testing.T, client protocol) {
 	t.Run("a request waits for an instance", func(t *testing.T) {
 		g := newRig(t)
 		time.AfterFunc(50*time.Millisecond, func() { g.raw("a", answers(200, "ok")) })
-		if resp, _, err := do(t, g.client(), "POST", g.url("/"), []byte("x")); err != nil || resp.StatusCode != 200 {
+		if resp, _, err := do(t, client(g), "POST", g.url("/"), []byte("x")); err != nil || resp.StatusCode != 200 {
 			t.Errorf("got %v, %v", resp, err)
 		}
 		g.wantCounts(counts{requests: 1})
 	})
 	t.Run("but not for ever", func(t *testing.T) {
 		g := newRig(t, func(c *Config) { c.QueueTimeout = 20 * time.Millisecond })
-		resp, _, err := do(t, g.client(), "GET", g.url("/"), nil)
+		resp, _, err := do(t, client(g), "GET", g.url("/"), nil)
 		if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("got %v, %v", resp, err)
 		}
@@ -216,9 +220,9 @@ func TestWhenNobodyIsInService(t *testing.T) {
 	})
 	t.Run("and not too many", func(t *testing.T) {
 		g := newRig(t, func(c *Config) { c.Limits.MaxQueue = 1 })
-		go func() { _, _, _ = do(t, g.client(), "GET", g.url("/"), nil) }()
+		go func() { _, _, _ = do(t, client(g), "GET", g.url("/"), nil) }()
 		until(t, "one waits", func() bool { return g.queue.Waiting() == 1 })
-		if resp, _, err := do(t, g.client(), "GET", g.url("/"), nil); err != nil || resp.StatusCode != 503 {
+		if resp, _, err := do(t, client(g), "GET", g.url("/"), nil); err != nil || resp.StatusCode != 503 {
 			t.Errorf("got %v, %v", resp, err)
 		}
 		g.raw("a", answers(200, "ok"))

@@ -136,10 +136,14 @@ func TestHTTP10(t *testing.T) {
 }
 
 func TestAnAnswerThatEndsWithItsConnection(t *testing.T) {
+	overBoth(t, testAnAnswerThatEndsWithItsConnection)
+}
+
+func testAnAnswerThatEndsWithItsConnection(t *testing.T, client protocol) {
 	g := newRig(t)
 	g.raw("a", writes("HTTP/1.1 200 OK\r\n\r\nall there is", hangsUp))
 	for range 2 { // on one connection of the client's
-		resp, body, err := do(t, g.client(), "GET", g.url("/"), nil)
+		resp, body, err := do(t, client(g), "GET", g.url("/"), nil)
 		if err != nil || body != "all there is" || resp.Close {
 			t.Errorf("got %v, %q, %v", resp, body, err)
 		}
@@ -148,7 +152,9 @@ func TestAnAnswerThatEndsWithItsConnection(t *testing.T) {
 }
 
 // Bodies of any size pass both ways as they are.
-func TestLargeBodiesPassUnchanged(t *testing.T) {
+func TestLargeBodiesPassUnchanged(t *testing.T) { overBoth(t, testLargeBodiesPassUnchanged) }
+
+func testLargeBodiesPassUnchanged(t *testing.T, client protocol) {
 	size := 8 << 20
 	if *long {
 		size = 50 << 20
@@ -169,7 +175,7 @@ func TestLargeBodiesPassUnchanged(t *testing.T) {
 	for _, length := range []int64{int64(size), -1} {
 		q, _ := http.NewRequestWithContext(t.Context(), "POST", g.url("/"), io.LimitReader(rand.New(rand.NewSource(1)), int64(size)))
 		q.ContentLength = length
-		resp, err := g.client().Do(q)
+		resp, err := client(g).Do(q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +185,7 @@ func TestLargeBodiesPassUnchanged(t *testing.T) {
 			t.Errorf("the backend got %s, not %s", body, want)
 		}
 	}
-	resp, err := g.client().Get(g.url("/"))
+	resp, err := client(g).Get(g.url("/"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ import (
 
 // Each row is one way for a request to go wrong at the first instance; the
 // second one answers, unless the row says otherwise.
-func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) {
+func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) { overBoth(t, testWhatIsSentAgainAndWhatIsNot) }
+
+func testWhatIsSentAgainAndWhatIsNot(t *testing.T, client protocol) {
 	small, large := []byte("small body"), bytes.Repeat([]byte("x"), keepBody+1)
 	part := "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun"
 	const broken = -1
@@ -57,7 +59,7 @@ func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) {
 			}
 			first := g.raw("a", c.first)
 			second := g.raw("b", c.second)
-			resp, _, err := do(t, g.client(), c.method, g.url("/"), c.body)
+			resp, _, err := do(t, client(g), c.method, g.url("/"), c.body)
 			switch {
 			case c.status == broken:
 				if err == nil {
@@ -84,6 +86,10 @@ func TestWhatIsSentAgainAndWhatIsNot(t *testing.T) {
 }
 
 func TestARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T) {
+	overBoth(t, testARefusedConnectionGoesElsewhereWhateverTheMethod)
+}
+
+func testARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T, client protocol) {
 	for _, method := range []string{"GET", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			g := newRig(t)
@@ -95,7 +101,7 @@ func TestARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T) {
 			gone := g.add("a", l.Addr().String())
 			b := g.raw("b", answers(200, "b"))
 			for range 4 {
-				resp, _, err := do(t, g.client(), method, g.url("/"), []byte("body"))
+				resp, _, err := do(t, client(g), method, g.url("/"), []byte("body"))
 				if err != nil || resp.StatusCode != 200 {
 					t.Fatalf("got %v, %v", resp, err)
 				}
@@ -112,12 +118,16 @@ func TestARefusedConnectionGoesElsewhereWhateverTheMethod(t *testing.T) {
 }
 
 func TestEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T) {
+	overBoth(t, testEachOtherInstanceIsTriedOnceAfterADeath)
+}
+
+func testEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T, client protocol) {
 	g := newRig(t)
 	var all []*raw
 	for _, name := range []string{"a", "b", "c", "d"} {
 		all = append(all, g.raw(name, dies))
 	}
-	resp, _, err := do(t, g.client(), "GET", g.url("/"), nil)
+	resp, _, err := do(t, client(g), "GET", g.url("/"), nil)
 	if err != nil || resp.StatusCode != 502 {
 		t.Fatalf("got %v, %v", resp, err)
 	}
@@ -132,6 +142,10 @@ func TestEachOtherInstanceIsTriedOnceAfterADeath(t *testing.T) {
 // A connection that the backend closes while it is idle fails no request. One
 // that may not be repeated is not even tried on it.
 func TestPooledConnectionsThatTheBackendClosed(t *testing.T) {
+	overBoth(t, testPooledConnectionsThatTheBackendClosed)
+}
+
+func testPooledConnectionsThatTheBackendClosed(t *testing.T, client protocol) {
 	for _, method := range []string{"GET", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			g := newRig(t)
@@ -140,7 +154,7 @@ func TestPooledConnectionsThatTheBackendClosed(t *testing.T) {
 				closing <- c
 				return answers(200, "a")(b, c)
 			})
-			c := g.client()
+			c := client(g)
 			for range 5 {
 				resp, _, err := do(t, c, method, g.url("/"), []byte("body"))
 				if err != nil || resp.StatusCode != 200 {
@@ -159,9 +173,13 @@ func TestPooledConnectionsThatTheBackendClosed(t *testing.T) {
 }
 
 func TestWhatCannotBeRepeatedIsNotSentOnAnOldConnection(t *testing.T) {
+	overBoth(t, testWhatCannotBeRepeatedIsNotSentOnAnOldConnection)
+}
+
+func testWhatCannotBeRepeatedIsNotSentOnAnOldConnection(t *testing.T, client protocol) {
 	g := newRig(t)
 	b := g.raw("a", answers(200, "a"))
-	c := g.client()
+	c := client(g)
 	send := func(method string) {
 		t.Helper()
 		if resp, _, err := do(t, c, method, g.url("/"), []byte("body")); err != nil || resp.StatusCode != 200 {
