@@ -14,13 +14,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"time"
 
 	"github.com/droverhq/drover/bench/server"
 )
 
-type options struct{ requests, rate, rounds int }
+type options struct {
+	requests, rate, rounds int
+	levels, candidates     regexp.Regexp
+}
 
 // connections are kept alive and used side by side.
 const connections = 64
@@ -39,6 +43,8 @@ func main() {
 		flag.IntVar(&o.requests, "requests", 100_000, "of one candidate in one round")
 		flag.IntVar(&o.rate, "rate", 4_000, "requests a second, where the machine is not to be full")
 		flag.IntVar(&o.rounds, "rounds", 5, "the median is of these")
+		flag.TextVar(&o.levels, "levels", &regexp.Regexp{}, "those whose name matches this regular expression")
+		flag.TextVar(&o.candidates, "candidates", &regexp.Regexp{}, "those whose name matches this one; the last is what the others are compared with")
 		flag.Parse()
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
@@ -100,8 +106,10 @@ func run(ctx context.Context, o options) (err error) {
 			err = err2
 		}
 	}()
+	w.candidates = slices.DeleteFunc(w.candidates, func(c *candidate) bool { return !o.candidates.MatchString(c.name) })
+	asked := slices.DeleteFunc(levels(o), func(l level) bool { return !o.levels.MatchString(l.Name) })
 	for round := range o.rounds + 1 {
-		for _, l := range levels(o) {
+		for _, l := range asked {
 			for _, c := range w.candidates {
 				f, err := w.measure(ctx, c, l)
 				if err != nil {
@@ -115,7 +123,7 @@ func run(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	for _, l := range levels(o) {
+	for _, l := range asked {
 		print(l, w.candidates)
 	}
 	return nil
@@ -144,20 +152,27 @@ func (w *world) measure(ctx context.Context, c *candidate, l level) (figures, er
 func print(l level, all []*candidate) {
 	last := all[len(all)-1]
 	fmt.Printf("\n%s:\n\n", l.Name)
-	fmt.Printf("| candidate | CPU per request | ratio to %s | requests/s | p50 | p99 |\n", last.name)
-	fmt.Println("|---|---|---|---|---|---|")
+	fmt.Printf("| candidate | CPU per request | ratio to %s | requests/s | p50 | p99 | ratio |\n", last.name)
+	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, c := range all {
-		rounds := c.rounds[l.Name]
-		var ratios []float64
-		for i, f := range rounds {
-			ratios = append(ratios, float64(f.CPU)/float64(last.rounds[l.Name][i].CPU))
-		}
-		fmt.Printf("| %s | %.1f µs | %.2f | %.0f | %.1f ms | %.1f ms |\n", c.name,
-			median(rounds, func(f figures) float64 { return micros(f.CPU) }), middle(ratios),
+		rounds, others := c.rounds[l.Name], last.rounds[l.Name]
+		cpu := func(f figures) float64 { return micros(f.CPU) }
+		p99 := func(f figures) float64 { return micros(f.P99) / 1000 }
+		fmt.Printf("| %s | %.1f µs | %.2f | %.0f | %.1f ms | %.1f ms | %.2f |\n", c.name,
+			median(rounds, cpu), ratio(rounds, others, cpu),
 			median(rounds, func(f figures) float64 { return f.PerSec }),
 			median(rounds, func(f figures) float64 { return micros(f.P50) / 1000 }),
-			median(rounds, func(f figures) float64 { return micros(f.P99) / 1000 }))
+			median(rounds, p99), ratio(rounds, others, p99))
 	}
+}
+
+// ratio is the median of the rounds' ratios.
+func ratio(all, others []figures, of func(figures) float64) float64 {
+	var ratios []float64
+	for i := range all {
+		ratios = append(ratios, of(all[i])/of(others[i]))
+	}
+	return middle(ratios)
 }
 
 func median(all []figures, of func(figures) float64) float64 {

@@ -75,6 +75,7 @@ var libraries = []library{
 	{"github.com/google/go-cmp", nil, whyHelper},
 	{"github.com/rogpeppe/go-internal", nil, whyHelper},
 	{"go.uber.org/goleak", nil, whyHelper},
+	{"google.golang.org/grpc", nil, "the gateway passes calls on without knowing any; whoever makes some tests that"},
 
 	{"database/sql", []string{"internal/store"}, "SQL is the store's alone: whoever else speaks it goes round revisions and watches"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "SQL is the store's alone: whoever else speaks it goes round revisions and watches"},

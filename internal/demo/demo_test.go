@@ -69,3 +69,22 @@ func TestTimeIsOverAfterTheLastRollout(t *testing.T) {
 		}
 	}
 }
+
+func TestRestsGiveWay(t *testing.T) {
+	p := paceOf(MinDuration)
+	for _, test := range []struct {
+		left     time.Duration
+		rollouts int
+		want     time.Duration
+	}{
+		{13 * time.Second, 2, p.pause},
+		{8500 * time.Millisecond, 2, 500 * time.Millisecond},
+		{5 * time.Second, 2, 0},
+		{p.pause, 0, p.pause},
+		{-time.Second, 0, 0},
+	} {
+		if got := p.rest(test.left, test.rollouts); got != test.want {
+			t.Errorf("%s left and %d rollouts: %s, want %s", test.left, test.rollouts, got, test.want)
+		}
+	}
+}

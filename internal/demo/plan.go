@@ -30,6 +30,16 @@ func paceOf(total time.Duration) pace {
 	}
 }
 
+// rolloutTime is what a rollout takes beside its bake, on a machine that isn't idle.
+const rolloutTime = 1500 * time.Millisecond
+
+// rest is how long to rest with left of the time and so many rollouts to come: on a
+// busy machine the rests are what gives.
+func (p pace) rest(left time.Duration, rollouts int) time.Duration {
+	spare := left - time.Duration(rollouts)*(p.bake+rolloutTime)
+	return max(0, min(p.pause, spare/time.Duration(rollouts+1)))
+}
+
 // version is one version of the sample program.
 type version struct {
 	number string

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/droverhq/drover/internal/load"
 	"github.com/droverhq/drover/internal/resource"
@@ -50,8 +51,11 @@ func (r *Result) addRollout(ro resource.Rollout) {
 		From: ro.Status.FromModel.Version, To: ro.Status.ToModel.Version,
 		Phase: ro.Status.Phase, Reason: ro.Status.Reason, Traffic: ro.Status.Report.Traffic,
 	}
-	if ro.Status.StartedAt != nil && ro.Status.EndedAt != nil {
-		out.Seconds = ro.Status.EndedAt.Sub(*ro.Status.StartedAt).Seconds()
+	if begun, ended := ro.Status.StartedAt, ro.Status.EndedAt; begun != nil {
+		if ended == nil { // the demo's time was over before
+			ended = new(time.Now())
+		}
+		out.Seconds = ended.Sub(*begun).Seconds()
 	}
 	r.Rollouts = append(r.Rollouts, out)
 }
@@ -102,7 +106,11 @@ func (r *Result) printTable(w io.Writer) error {
 }
 
 func (r RolloutResult) print(w io.Writer) error {
-	fmt.Fprintf(w, "\n%s %s → %s: %s after %.1f s\n", r.Strategy, r.From, r.To, r.Phase, r.Seconds)
+	phase := string(r.Phase)
+	if !r.Phase.Terminal() {
+		phase = "still " + phase
+	}
+	fmt.Fprintf(w, "\n%s %s → %s: %s after %.1f s\n", r.Strategy, r.From, r.To, phase, r.Seconds)
 	if r.Reason != "" {
 		fmt.Fprintf(w, "  %s\n", r.Reason)
 	}

@@ -16,8 +16,9 @@ import (
 
 // Headers of requests and answers.
 const (
-	NonceHeader   = "X-Nonce"
-	VersionHeader = "X-Version"
+	NonceHeader    = "X-Nonce"
+	VersionHeader  = "X-Version"
+	InstanceHeader = "X-Instance"
 )
 
 // Options of a Generator; Address is required.
@@ -91,18 +92,28 @@ func (g *Generator) drive(ctx context.Context, i int) {
 	}
 	for n := 0; wait(ctx, due); n++ {
 		start := time.Now()
-		sent := start
 		if gap > 0 {
 			start = due
 		}
 		nonce := fmt.Sprintf("%d-%d-%d", start.UnixNano(), i, n)
 		post := g.o.PostEvery > 0 && (i+n)%g.o.PostEvery == 0 // not all connections at once
-		status, version, err := c.exchange(nonce, post, g.body)
-		g.tally.count(outcome{nonce: nonce, post: post, status: status, version: version, err: err, sent: sent, took: time.Since(start)})
+		g.send(c, start, nonce, post)
 		if due = due.Add(gap); gap == 0 {
 			due = time.Now()
 		}
 	}
+}
+
+// send has one request answered, and counts it. Its time counts from start.
+func (g *Generator) send(c *connection, start time.Time, nonce string, post bool) {
+	o := outcome{nonce: nonce, post: post, sent: time.Now()}
+	if o.idle = c.dropped(); o.idle {
+		o.sent, o.err = c.used, errDropped
+	} else {
+		o.answer, o.err = c.exchange(nonce, post, g.body)
+	}
+	o.took = time.Since(start)
+	g.tally.count(o)
 }
 
 func wait(ctx context.Context, due time.Time) bool {
@@ -126,9 +137,29 @@ func wait(ctx context.Context, due time.Time) bool {
 // connection is one client connection, opened when it is needed.
 type connection struct {
 	o    Options
-	conn net.Conn
+	conn *net.TCPConn
 	in   *bufio.Reader
 	out  bytes.Buffer
+	used time.Time // when the last answer was complete
+}
+
+// answer is what matters of a complete one.
+type answer struct {
+	status  int
+	version string
+	told    bool // to close the connection
+}
+
+var errDropped = errors.New("the connection was closed without a word while it was idle")
+
+// dropped says whether the other end has closed the connection since the last
+// answer, so that nothing need be sent to find that out.
+func (c *connection) dropped() bool {
+	if c.conn == nil || !hasEnded(c.conn) {
+		return false
+	}
+	c.close()
+	return true
 }
 
 func (c *connection) close() {
@@ -139,26 +170,36 @@ func (c *connection) close() {
 }
 
 // exchange sends one request and reads its whole answer.
-func (c *connection) exchange(nonce string, post bool, body []byte) (status int, version string, err error) {
+func (c *connection) exchange(nonce string, post bool, body []byte) (a answer, err error) {
 	defer func() {
-		if err != nil || c.o.Reconnect {
+		c.used = time.Now()
+		if err != nil || a.told || c.o.Reconnect {
 			c.close()
 		}
 	}()
-	if c.conn == nil {
-		if c.conn, err = net.DialTimeout("tcp", c.o.Address, c.o.Timeout); err != nil {
-			return 0, "", fmt.Errorf("connect: %w", err)
-		}
-		c.in = bufio.NewReader(c.conn)
+	if err = c.open(); err != nil {
+		return a, fmt.Errorf("connect: %w", err)
 	}
 	if err = c.conn.SetDeadline(time.Now().Add(c.o.Timeout)); err != nil {
-		return 0, "", fmt.Errorf("set the deadline: %w", err)
+		return a, fmt.Errorf("set the deadline: %w", err)
 	}
 	c.request(nonce, post, body)
 	if _, err = c.conn.Write(c.out.Bytes()); err != nil {
-		return 0, "", fmt.Errorf("send: %w", err)
+		return a, fmt.Errorf("send: %w", err)
 	}
 	return c.answer()
+}
+
+func (c *connection) open() error {
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := net.DialTimeout("tcp", c.o.Address, c.o.Timeout)
+	if err != nil {
+		return err
+	}
+	c.conn, c.in = conn.(*net.TCPConn), bufio.NewReader(conn)
+	return nil
 }
 
 func (c *connection) request(nonce string, post bool, body []byte) {
@@ -180,20 +221,18 @@ func (c *connection) request(nonce string, post bool, body []byte) {
 	}
 }
 
-func (c *connection) answer() (int, string, error) {
+func (c *connection) answer() (a answer, err error) {
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
-		return 0, "", fmt.Errorf("read the answer: %w", err)
+		return a, fmt.Errorf("read the answer: %w", err)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
+	a = answer{status: resp.StatusCode, version: resp.Header.Get(VersionHeader), told: resp.Close && !c.o.Reconnect}
 	if err != nil {
-		return resp.StatusCode, "", fmt.Errorf("read the answer's body: %w", err)
+		return a, fmt.Errorf("read the answer's body: %w", err)
 	}
-	if resp.Close {
-		c.close()
-	}
-	return resp.StatusCode, resp.Header.Get(VersionHeader), nil
+	return a, nil
 }
 
 // failed says whether an outcome is a failed request: no complete answer, or one

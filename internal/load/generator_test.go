@@ -3,11 +3,13 @@ package load
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // scripted answers its first requests as the script says and ends the load with
@@ -100,9 +102,50 @@ func TestARefusedConnectionIsSeen(t *testing.T) {
 	srv.Close()
 	g := New(Options{Address: address, Connections: 1})
 	c := &connection{o: g.o}
-	status, version, err := c.exchange("nonce", false, nil)
-	g.tally.count(outcome{nonce: "nonce", status: status, version: version, err: err})
+	_, err := c.exchange("nonce", false, nil)
+	g.tally.count(outcome{nonce: "nonce", err: err})
 	if s := g.Stats(); s.Failed != 1 || s.Refused != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestClosedConnectionsAreSeen: in order, when the answer told so; else the next
+// request on it has failed without being sent.
+func TestClosedConnectionsAreSeen(t *testing.T) {
+	for _, told := range []bool{true, false} {
+		closed := make(chan struct{}, 4) // more than connections
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if told {
+				w.Header().Set("Connection", "close")
+			}
+		}))
+		srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateClosed {
+				closed <- struct{}{}
+			}
+		}
+		srv.Start()
+		g := New(Options{Address: strings.TrimPrefix(srv.URL, "http://"), Connections: 1})
+		c := &connection{o: g.o}
+		g.send(c, time.Now(), "one", false)
+		if !told {
+			srv.CloseClientConnections()
+		}
+		<-closed
+		g.send(c, time.Now(), "two", false)
+		g.send(c, time.Now(), "three", false)
+		c.close()
+		srv.Close()
+		s := g.Stats()
+		want := Stats{Requests: 3, Told: 3}
+		if !told {
+			want = Stats{Requests: 3, Failed: 1, Dropped: 1}
+		}
+		if s.Requests != want.Requests || s.Failed != want.Failed || s.Dropped != want.Dropped || s.Told != want.Told {
+			t.Errorf("told %v: %+v", told, s)
+		}
+		if !told && (len(s.Failures) != 1 || !s.Failures[0].Idle || !strings.Contains(s.Failures[0].What, "two")) {
+			t.Errorf("failures: %v", s.Failures)
+		}
 	}
 }

@@ -15,6 +15,11 @@ type Stats struct {
 	Failed   uint64
 	// Refused are those of the failed that could not connect.
 	Refused uint64
+	// Dropped are those that were not sent, since their connection was closed without
+	// a word after the answer before.
+	Dropped uint64
+	// Told are the answers after which the connection was to be closed.
+	Told uint64
 	// Errors are other 5xx answers: the workload's own.
 	Errors    uint64
 	ByVersion map[string]uint64
@@ -25,6 +30,8 @@ type Stats struct {
 // Failure is one failed request.
 type Failure struct {
 	Post bool
+	// Idle: it is one of the Dropped, and Sent is when its connection was used last.
+	Idle bool
 	// Sent is when it was begun, later than it was due where the load had to wait.
 	Sent, Ended time.Time
 	What        string
@@ -38,13 +45,13 @@ func (s Stats) Quantile(q float64) float64 { return resource.LatencyQuantile(s.L
 const maxFailures = 10_000
 
 type outcome struct {
-	nonce   string
-	post    bool
-	status  int
-	version string
-	err     error
-	sent    time.Time
-	took    time.Duration
+	answer
+	nonce string
+	post  bool
+	idle  bool
+	err   error
+	sent  time.Time
+	took  time.Duration
 }
 
 type tally struct {
@@ -60,6 +67,9 @@ func (t *tally) count(o outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.Requests++
+	if o.told {
+		t.s.Told++
+	}
 	if failed(o.status, o.err) {
 		t.fail(o)
 		return
@@ -76,8 +86,11 @@ func (t *tally) fail(o outcome) {
 	if refused(o.err) {
 		t.s.Refused++
 	}
+	if o.idle {
+		t.s.Dropped++
+	}
 	if len(t.s.Failures) < maxFailures {
-		t.s.Failures = append(t.s.Failures, Failure{Post: o.post, Sent: o.sent, Ended: time.Now(), What: describe(o)})
+		t.s.Failures = append(t.s.Failures, Failure{Post: o.post, Idle: o.idle, Sent: o.sent, Ended: time.Now(), What: describe(o)})
 	}
 }
 

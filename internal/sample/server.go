@@ -1,7 +1,6 @@
 package sample
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,19 +9,24 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/coder/websocket"
-
-	"github.com/droverhq/drover/internal/load"
 )
 
+// Program is what a service beside the program's own may know of it.
+type Program struct {
+	Version, Instance string
+	// Note writes down that a request was handled.
+	Note func(method, nonce string) error
+	// Ending ends with the program's own time.
+	Ending context.Context
+}
+
+// Service makes the handler of a path that a program serves beside its own.
+type Service func(Program) (path string, h http.Handler)
+
 // Main runs the program and returns its exit code.
-func Main() int {
+func Main(beside ...Service) int {
 	c, err := readConfig(".", os.Getenv("DROVER_VERSION"))
 	if err == nil && c.ExitCode != 0 {
 		return c.ExitCode
@@ -30,7 +34,7 @@ func Main() int {
 	if err == nil {
 		ctx, stop := untilTold(c)
 		defer stop()
-		err = serve(ctx, c, os.Getenv, os.Stdout)
+		err = serve(ctx, c, os.Getenv, os.Stdout, beside...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sample:", err)
@@ -49,7 +53,7 @@ func untilTold(c Config) (context.Context, context.CancelFunc) {
 }
 
 // serve serves until ctx ends and what is in flight was answered.
-func serve(ctx context.Context, c Config, getenv func(string) string, out io.Writer) error {
+func serve(ctx context.Context, c Config, getenv func(string) string, out io.Writer, beside ...Service) error {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -58,21 +62,14 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 	if c.TCP {
 		return serveLines(ctx, c, getenv("PORT"), out)
 	}
-	nonces, err := notes(getenv, "nonces")
+	h, err := newHandler(ctx, c, getenv)
 	if err != nil {
 		return err
 	}
-	defer nonces.Close()
-	h := &handler{config: c, nonces: nonces, instance: getenv("DROVER_INSTANCE"), ending: ctx}
-	if c.AzureGraceMs > 0 {
-		told, err := notes(getenv, "told")
-		if err != nil {
-			return err
-		}
-		defer told.Close()
-		h.azure = newAzure(c, cmp.Or(c.AzureEndpoint, getenv("IMDS_ENDPOINT")), told)
-	}
-	srv := &http.Server{Handler: h.routes(), ReadHeaderTimeout: 10 * time.Second}
+	defer h.close()
+	srv := &http.Server{Handler: h.routes(beside), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", getenv("PORT")))
 	if err != nil {
 		return err
@@ -92,95 +89,4 @@ func serve(ctx context.Context, c Config, getenv func(string) string, out io.Wri
 	}
 	fmt.Fprintln(out, "ended in order")
 	return nil
-}
-
-// notes is a file in the data folder that lines are added to.
-func notes(getenv func(string) string, name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(getenv("DATA_DIR"), name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the list of %s: %w", name, err)
-	}
-	return f, nil
-}
-
-type handler struct {
-	config   Config
-	azure    *azure // nil: nothing is asked
-	instance string
-	nonces   *os.File
-	handled  atomic.Int64
-	ending   context.Context
-}
-
-func (h *handler) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", h.health)
-	mux.HandleFunc("/selftest", h.selfTest)
-	mux.HandleFunc("/ws", h.echo)
-	mux.HandleFunc("/", h.answer)
-	return mux
-}
-
-func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
-	switch {
-	case h.config.NeverHealthy:
-		http.Error(w, "never healthy", http.StatusServiceUnavailable)
-	case h.config.FailAfterRequests > 0 && h.handled.Load() >= h.config.FailAfterRequests:
-		http.Error(w, "broken by traffic", http.StatusInternalServerError)
-	case h.azure != nil && !h.azure.healthy():
-		http.Error(w, "to be deleted", http.StatusServiceUnavailable)
-	default:
-		io.WriteString(w, "ok\n")
-	}
-}
-
-// selfTest is written down as if it had a nonce.
-func (h *handler) selfTest(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(h.nonces, "%s selftest\n", r.Method)
-	w.Header().Set("Location", "/healthz")
-	w.WriteHeader(cmp.Or(h.config.SelfTest, http.StatusOK))
-}
-
-// answer writes the nonce down before it answers. ?ms=N makes it slow.
-func (h *handler) answer(w http.ResponseWriter, r *http.Request) {
-	n := h.handled.Add(1)
-	size, err := io.Copy(io.Discard, r.Body)
-	if err != nil {
-		return // the client is gone, and so is its request
-	}
-	if nonce := r.Header.Get(load.NonceHeader); nonce != "" {
-		if _, err := fmt.Fprintf(h.nonces, "%s %s\n", r.Method, nonce); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-	}
-	time.Sleep(time.Duration(h.config.DelayMs) * time.Millisecond)
-	if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil && ms > 0 {
-		time.Sleep(time.Duration(min(ms, 60_000)) * time.Millisecond)
-	}
-	w.Header().Set(load.VersionHeader, h.config.Version)
-	w.Header().Set("X-Instance", h.instance)
-	if e := h.config.ErrorEvery; e > 0 && n%e == 0 {
-		http.Error(w, "an error as configured", http.StatusInternalServerError)
-		return
-	}
-	fmt.Fprintf(w, "hello from %s, version %s, %d bytes received\n", h.instance, h.config.Version, size)
-}
-
-// echo answers every message until the client or the gateway closes.
-func (h *handler) echo(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		return
-	}
-	defer c.CloseNow()
-	for {
-		kind, message, err := c.Read(h.ending)
-		if err != nil {
-			return
-		}
-		if err := c.Write(h.ending, kind, message); err != nil {
-			return
-		}
-	}
 }

@@ -26,14 +26,14 @@ type program struct {
 	done chan error
 }
 
-func start(t *testing.T, c Config) *program {
+func start(t *testing.T, c Config, beside ...Service) *program {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	p := &program{t: t, data: t.TempDir(), stop: stop, done: make(chan error, 1)}
 	env := map[string]string{"PORT": "0", "DATA_DIR": p.data, "DROVER_INSTANCE": "hello_3"}
 	out, in := io.Pipe()
 	go func() {
-		err := serve(ctx, c, func(name string) string { return env[name] }, in)
+		err := serve(ctx, c, func(name string) string { return env[name] }, in, beside...)
 		in.CloseWithError(err)
 		p.done <- err
 	}()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/droverhq/drover/internal/resource"
 	"github.com/droverhq/drover/internal/sample"
@@ -14,36 +15,54 @@ func TestFlipsBackToBackLoseNothing(t *testing.T) {
 	s.apply(policy{capacity: 3, bake: "500ms", drain: "1s"}.yaml())
 	load := s.startTraffic(s.serving(3))
 	for i := range size(5, 20) {
-		image := fmt.Sprintf("hello:1.%d.0", i+1)
-		s.push(image, sample.Config{})
-		rollout := s.roll(image)
-		s.endsEitherWay(rollout, func() { s.inService(3) })
-		r := s.ends(rollout, resource.RolloutSucceeded)
-		if len(r.Status.Report.Drains) != 3 {
-			t.Errorf("%s reports %d drains of 3", r.Name, len(r.Status.Report.Drains))
-		}
-		for _, d := range r.Status.Report.Drains {
-			if d.Ended != resource.DrainIdle && d.Ended != resource.DrainTimeout {
-				t.Errorf("%s: the drain of %s ended %q", r.Name, d.Instance, d.Ended)
-			}
-		}
-		s.settled(version(image), 3)
-		load.reached(version(image))
+		load.flip(i+1, 3, nil)
+		s.noLeaks()
 	}
 	load.zeroFailed()
 }
 
-// inService checks that at any time as many serve as are wanted, or more.
-func (s *server) inService(want int) {
-	s.t.Helper()
-	n := 0
-	for _, in := range s.instances() {
-		if in.Status.Admission == resource.AdmissionInService && in.Status.Health == resource.HealthHealthy {
+// flip brings the next version of hello under the load, and watches it. also is done
+// again and again meanwhile.
+func (tr *traffic) flip(n, capacity int, also func()) {
+	tr.t.Helper()
+	s, image := tr.s, fmt.Sprintf("hello:1.%d.0", n)
+	s.push(image, sample.Config{})
+	rollout := s.roll(image)
+	s.endsEitherWay(rollout, func() {
+		tr.look(capacity)
+		if also != nil {
+			also()
+		}
+	})
+	r := s.ends(rollout, resource.RolloutSucceeded)
+	if len(r.Status.Report.Drains) != capacity {
+		tr.t.Errorf("%s reports %d drains of %d", r.Name, len(r.Status.Report.Drains), capacity)
+	}
+	for _, d := range r.Status.Report.Drains {
+		if d.Ended != resource.DrainIdle && d.Ended != resource.DrainTimeout {
+			tr.t.Errorf("%s: the drain of %s ended %q", r.Name, d.Instance, d.Ended)
+		}
+	}
+	s.servesVersion(version(image), capacity)
+	tr.reached(version(image))
+}
+
+// look checks that at any time as many serve as are wanted, or more, and remembers
+// which did: their drains begin later.
+func (tr *traffic) look(want int) {
+	tr.t.Helper()
+	began, n := time.Now(), 0
+	for _, in := range tr.s.instances() {
+		if in.Status.Admission != resource.AdmissionInService {
+			continue
+		}
+		tr.served[in.Name] = began
+		if in.Status.Health == resource.HealthHealthy {
 			n++
 		}
 	}
 	if n < want {
-		s.t.Errorf("only %d healthy instances are in service of %d", n, want)
+		tr.t.Errorf("only %d healthy instances are in service of %d", n, want)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -62,8 +61,8 @@ func TestInstancesKilledAtEachStep(t *testing.T) {
 func (tr *traffic) lostOnlyWhatWasCut(stats load.Stats, cut uint64) {
 	tr.t.Helper()
 	lost := stats.Failed
-	for _, w := range tr.sockets {
-		lost += uint64(w.lost.Load())
+	for _, v := range tr.visitors {
+		lost += uint64(len(v.losses))
 	}
 	if lost != cut || cut == 0 || stats.Errors > 0 {
 		tr.t.Errorf("%d requests and %d WebSockets were lost and %d errors answered, the gateway counts %d as cut:\n%s",
@@ -142,15 +141,13 @@ func (s *server) busiest() (most resource.Instance, held map[string]int) {
 	return most, held
 }
 
-var nonceNumber atomic.Int64
-
 // slowRequest returns the answer's status; 0: none.
 func slowRequest(method, address string) int {
 	req, err := http.NewRequest(method, "http://"+address+"/?ms=2000", nil)
 	if err != nil {
 		return 0
 	}
-	req.Header.Set(load.NonceHeader, fmt.Sprint("slow-", nonceNumber.Add(1)))
+	req.Header.Set(load.NonceHeader, newNonce("slow"))
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

@@ -212,9 +212,16 @@ func (s *server) holdShifting(rollout string) (release func()) {
 	return release
 }
 
-// settled checks that the set serves one version with its capacity and that
-// nothing else of it is there but, perhaps, the kept colour.
+// settled checks that the set serves one version and that nothing is left over.
 func (s *server) settled(version string, capacity int) {
+	s.t.Helper()
+	s.servesVersion(version, capacity)
+	s.noLeaks()
+}
+
+// servesVersion checks that the set serves one version with its capacity and that nothing
+// else of it is there but, perhaps, the kept colour.
+func (s *server) servesVersion(version string, capacity int) {
 	s.t.Helper()
 	s.eventually(40*time.Second, fmt.Sprintf("%d of version %s serve and nothing is left over", capacity, version), func() (bool, error) {
 		set := s.set("hello")
@@ -234,7 +241,6 @@ func (s *server) settled(version string, capacity int) {
 		}
 		return in == capacity && other == 0 && (kept == 0 || kept == capacity), nil
 	})
-	s.noLeaks()
 }
 
 func version(ref string) string {

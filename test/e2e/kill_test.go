@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -70,30 +69,12 @@ func TestGatewayKilledRefusesNoConnection(t *testing.T) {
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(policy{capacity: 2}.yaml())
 	tr := s.startTrafficWith(load.Options{Address: s.serving(2), Connections: 32, Rate: 400, PostEvery: 4, BodyBytes: 512, Reconnect: true}, 0)
-	var kills []span
 	for range size(5, 20) {
 		time.Sleep(time.Duration(300+random.IntN(700)) * time.Millisecond)
-		before := tr.g.Stats()
-		kill := span{from: time.Now()}
-		check(t, syscall.Kill(s.gatewayPID(), syscall.SIGKILL))
-		kill.to = time.Now()
-		kills = append(kills, kill)
-		s.eventually(20*time.Second, "another gateway serves", func() (bool, error) {
-			now := tr.g.Stats()
-			return now.Requests-now.Failed > before.Requests-before.Failed+100, nil
-		})
+		tr.killGateway()
+		tr.reached("1.0.0")
 	}
-	stats := tr.end()
-	if stats.Refused > 0 {
-		t.Errorf("%d connections were refused:\n%s", stats.Refused, listed(stats.Failures))
-	}
-	for _, f := range stats.Failures {
-		if !slices.ContainsFunc(kills, func(kill span) bool { return f.Sent.Before(kill.to) && f.Ended.After(kill.from) }) {
-			t.Errorf("was lost without being in flight at a kill: %s", f)
-		}
-	}
-	tr.nothingTwice()
-	t.Logf("%d kills, %d requests, %d lost in flight, 0 refused", len(kills), stats.Requests, stats.Failed)
+	tr.lostOnlyInFlight()
 }
 
 // span is when something happened, as well as that can be known.

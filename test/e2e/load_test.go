@@ -5,24 +5,29 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/droverhq/drover/internal/load"
 )
 
-// traffic is everything that the stories keep on a balancer: 32 keep-alive
-// connections with POSTs in between, and WebSockets.
+// traffic is everything that the stories keep on a server: keep-alive connections
+// with POSTs in between, WebSockets, and clients of other kinds.
 type traffic struct {
-	t       *testing.T
-	s       *server
-	g       *load.Generator
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	sockets []*socket
+	t        *testing.T
+	s        *server
+	g        *load.Generator
+	slow     *load.Generator // connections that are idle most of the time
+	slowOnes int             // how many
+	visitors []*visitor
+	served   map[string]time.Time // when each instance was last seen in service
+	before   footprint            // of the gateway
+	address  string
+	outages  []outage
+	replaced []span // when a gateway was replaced by another one
+	ctx      context.Context
+	stop     context.CancelFunc
+	done     sync.WaitGroup
 }
 
 // startTraffic loads the balancer until the test ends it.
@@ -31,16 +36,26 @@ func (s *server) startTraffic(address string) *traffic {
 }
 
 func (s *server) startTrafficWith(o load.Options, sockets int) *traffic {
-	ctx, cancel := context.WithCancel(context.Background())
-	tr := &traffic{t: s.t, s: s, g: load.New(o), stop: cancel}
-	tr.done.Go(func() { tr.g.Run(ctx) })
+	tr := &traffic{t: s.t, s: s, address: o.Address, g: load.New(o), served: map[string]time.Time{}}
+	tr.ctx, tr.stop = context.WithCancel(context.Background())
+	s.t.Cleanup(func() { tr.end() })
+	tr.done.Go(func() { tr.g.Run(tr.ctx) })
 	for i := range sockets {
-		w := &socket{address: o.Address, id: i}
-		tr.sockets = append(tr.sockets, w)
-		tr.done.Go(func() { w.run(ctx) })
+		tr.start(&visitor{name: fmt.Sprint("WebSocket ", i), converse: webSocket(o.Address)})
 	}
-	s.t.Cleanup(func() { cancel(); tr.done.Wait() })
 	return tr
+}
+
+// startSlow adds connections that send one request every five seconds.
+func (tr *traffic) startSlow(address string, connections int) {
+	tr.slowOnes = connections
+	tr.slow = load.New(load.Options{Address: address, Connections: connections, Rate: float64(connections) / 5, PostEvery: 4, BodyBytes: 2048})
+	tr.done.Go(func() { tr.slow.Run(tr.ctx) })
+}
+
+func (tr *traffic) start(v *visitor) {
+	tr.visitors = append(tr.visitors, v)
+	tr.done.Go(func() { v.run(tr.ctx) })
 }
 
 func (tr *traffic) end() load.Stats {
@@ -49,23 +64,31 @@ func (tr *traffic) end() load.Stats {
 	return tr.g.Stats()
 }
 
+// generated are the figures of all connections that the load generator keeps.
+func (tr *traffic) generated() []load.Stats {
+	all := []load.Stats{tr.g.Stats()}
+	if tr.slow != nil {
+		all = append(all, tr.slow.Stats())
+	}
+	return all
+}
+
 // zeroFailed ends the load and checks that nothing was lost and nothing ran twice.
 func (tr *traffic) zeroFailed() {
 	tr.t.Helper()
-	s := tr.end()
-	if s.Requests == 0 || s.Failed > 0 || s.Errors > 0 {
-		tr.t.Errorf("%d of %d requests failed, %d errors:\n%s", s.Failed, s.Requests, s.Errors, listed(s.Failures))
-	}
-	for _, w := range tr.sockets {
-		if n := w.lost.Load(); n > 0 {
-			tr.t.Errorf("WebSocket %d: %d messages were not answered: %v", w.id, n, w.why.Load())
+	tr.end()
+	for _, s := range tr.generated() {
+		if s.Requests == 0 || s.Failed > 0 || s.Errors > 0 {
+			tr.t.Errorf("%d of %d requests failed, %d errors:\n%s", s.Failed, s.Requests, s.Errors, listed(s.Failures))
 		}
-		if w.echoed.Load() == 0 {
-			tr.t.Errorf("WebSocket %d echoed nothing", w.id)
+		tr.t.Logf("%d requests, %d failed, p99 %.1f ms, by version %v", s.Requests, s.Failed, s.Quantile(0.99), s.ByVersion)
+	}
+	for _, v := range tr.visitors {
+		if len(v.losses) > 0 || v.answered == 0 {
+			tr.t.Errorf("%s: %d were answered and %d lost:\n%s", v.name, v.answered, len(v.losses), listed(v.losses))
 		}
 	}
 	tr.nothingTwice()
-	tr.t.Logf("%d requests, %d failed, p99 %.1f ms, by version %v", s.Requests, s.Failed, s.Quantile(0.99), s.ByVersion)
 }
 
 // reached waits until a version has answered: the load runs, and gets there.
@@ -78,7 +101,7 @@ func (tr *traffic) reached(version string) {
 }
 
 // listed are the first failures.
-func listed(failures []load.Failure) string {
+func listed[T fmt.Stringer](failures []T) string {
 	var b strings.Builder
 	for _, f := range failures[:min(20, len(failures))] {
 		fmt.Fprintln(&b, f)
@@ -91,8 +114,8 @@ func listed(failures []load.Failure) string {
 func (tr *traffic) nothingTwice() {
 	tr.t.Helper()
 	nonces := tr.s.nonces()
-	if s := tr.g.Stats(); uint64(len(nonces)) < s.Requests-s.Failed {
-		tr.t.Errorf("%d requests were answered, the workloads noted %d", s.Requests-s.Failed, len(nonces))
+	if answered := tr.answered(); len(nonces) < answered {
+		tr.t.Errorf("%d requests were answered, the workloads noted %d", answered, len(nonces))
 	}
 	for nonce, n := range nonces {
 		if n > 1 && strings.HasPrefix(nonce, "POST ") {
@@ -101,55 +124,15 @@ func (tr *traffic) nothingTwice() {
 	}
 }
 
-// socket echoes messages over a WebSocket, one at a time, and opens the next when
-// the gateway ends it in order (a 1001 close after everything was answered).
-type socket struct {
-	address string
-	id      int
-	echoed  atomic.Int64
-	lost    atomic.Int64
-	why     atomic.Value
-}
-
-func (w *socket) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := w.converse(ctx); err != nil && ctx.Err() == nil {
-			w.lost.Add(1)
-			w.why.Store(err.Error())
-			time.Sleep(20 * time.Millisecond)
+// answered is how many requests were.
+func (tr *traffic) answered() (n int) {
+	for _, s := range tr.generated() {
+		n += int(s.Requests - s.Failed)
+	}
+	for _, v := range tr.visitors {
+		if v.requests {
+			n += v.answered
 		}
 	}
-}
-
-func (w *socket) converse(ctx context.Context) error {
-	c, _, err := websocket.Dial(ctx, "ws://"+w.address+"/ws", nil)
-	if err != nil {
-		return fmt.Errorf("dial: %w", err)
-	}
-	defer c.CloseNow()
-	for n := 0; ctx.Err() == nil; n++ {
-		message := fmt.Sprintf("%d-%d", w.id, n)
-		if err := c.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
-			return endedInOrder(c, err)
-		}
-		_, got, err := c.Read(ctx)
-		if err != nil {
-			return endedInOrder(c, err)
-		}
-		if string(got) != message {
-			return fmt.Errorf("sent %q, got %q", message, got)
-		}
-		w.echoed.Add(1)
-		time.Sleep(50 * time.Millisecond)
-	}
-	return nil
-}
-
-// endedInOrder forgives the gateway's close at the end of a drain: the message that
-// crossed with it was never taken.
-func endedInOrder(c *websocket.Conn, err error) error {
-	if websocket.CloseStatus(err) == websocket.StatusGoingAway {
-		return nil
-	}
-	return err
+	return n
 }

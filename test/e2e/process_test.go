@@ -145,3 +145,33 @@ func (s *server) gateways() (pids []int) {
 	}
 	return pids
 }
+
+// footprint is what a gateway holds.
+type footprint struct{ files, kilobytes int }
+
+func (s *server) footprint() (f footprint) {
+	s.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", s.gatewayPID())
+	files, err := os.ReadDir(proc + "fd")
+	check(s.t, err)
+	f.files = len(files)
+	status, err := os.ReadFile(proc + "status")
+	check(s.t, err)
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, err = fmt.Sscan(rest, &f.kilobytes)
+	check(s.t, err)
+	return f
+}
+
+// backTo waits, once the load has ended, until the gateway holds about what it held
+// before: no connection of a client, few to instances, and memory for another crowd.
+func (s *server) backTo(before footprint) {
+	s.t.Helper()
+	const moreFiles, moreKilobytes = 24, 64 << 10
+	var now footprint
+	s.eventually(2*time.Minute, fmt.Sprintf("the gateway holds about %+v, as before", before), func() (bool, error) {
+		now = s.footprint()
+		return now.files <= before.files+moreFiles && now.kilobytes <= before.kilobytes+moreKilobytes, nil
+	})
+	s.t.Logf("the gateway held %+v, and holds %+v", before, now)
+}

@@ -27,13 +27,14 @@ import (
 
 // server is a real `drover up` on a folder of its own.
 type server struct {
-	t      *testing.T
-	data   string
-	args   []string
-	log    *lockedBuffer
-	cmd    *exec.Cmd
-	client *client.Client
-	base   v1.Image // the workload's layer
+	t       *testing.T
+	program string // that is the server
+	data    string
+	args    []string
+	log     *lockedBuffer
+	cmd     *exec.Cmd
+	client  *client.Client
+	base    v1.Image // the workload's layer
 }
 
 type lockedBuffer struct {
@@ -66,7 +67,7 @@ func newServer(t *testing.T, args ...string) *server {
 
 func newServerIn(t *testing.T, data string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: data, args: args, log: &lockedBuffer{}}
+	s := &server{t: t, program: drover, data: data, args: args, log: &lockedBuffer{}}
 	var err error
 	s.client, err = client.New(client.Options{Data: s.data, ConnectTimeout: 20 * time.Second, Patience: time.Minute})
 	check(t, err)
@@ -84,7 +85,7 @@ func startServer(t *testing.T, args ...string) *server {
 func (s *server) start() {
 	s.t.Helper()
 	args := append([]string{"up", "--listen", "127.0.0.1:0", "--data", s.data}, s.args...)
-	s.cmd = exec.Command(drover, args...)
+	s.cmd = exec.Command(s.program, args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	check(s.t, s.cmd.Start())
 	s.eventually(20*time.Second, "the server answers", func() (bool, error) {

@@ -95,7 +95,7 @@ func get(address, path string) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set(load.NonceHeader, fmt.Sprint("get-", nonceNumber.Add(1)))
+	req.Header.Set(load.NonceHeader, newNonce("get"))
 	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err != nil {
 		return err

@@ -114,14 +114,32 @@ func noSocket(ctx context.Context, runDir string, err error) error {
 	if !ok || !id.Alive() {
 		return errNone
 	}
-	// It may be on its way out, or just have recorded itself.
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+	listens := func() bool {
+		conn, err := wire.Dial(ctx, wire.SocketPath(runDir))
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	}
+	if !becomesClear(ctx, id.Alive, listens) {
+		return errNone
 	}
 	return err
+}
+
+// becomesClear waits a moment for a gateway without a socket, which may be on its way
+// out or just have recorded itself: false: it has ended.
+func becomesClear(ctx context.Context, alive, listens func() bool) bool {
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && !listens(); {
+		if !alive() {
+			return false
+		}
+		if !pause(ctx, pollStep) {
+			break
+		}
+	}
+	return true
 }
 
 // start makes a gateway process and attaches to it; own is false when another one
