@@ -264,7 +264,7 @@ func (c *Conn) end(err error) {
 // forgetUnsent sees to it that requests that have not left never will: who made
 // them is to hear so, and may send them elsewhere.
 func (c *Conn) forgetUnsent() {
-	if c.asks && c.out.waiting != nil {
+	if c.asks && c.ended == nil && c.out.waiting != nil {
 		c.out.waiting.bytes = c.out.waiting.bytes[:0]
 	}
 }

@@ -222,7 +222,7 @@ func (x *exchange) takeBody() bool {
 	case r.Length == 0:
 		return true
 	case r.Length < 0 && !r.Expect100:
-		x.takeWhole()
+		x.kept = x.client.early(h1.LengthChunked)
 		if limit <= 0 || int64(len(x.kept)) <= limit {
 			return true
 		}
@@ -238,13 +238,6 @@ func (x *exchange) takeBody() bool {
 		return true
 	}
 	return x.keepBody(int(r.Length))
-}
-
-// takeWhole takes a body without a length, if all of it is there already.
-func (x *exchange) takeWhole() {
-	if x.kept = x.client.early(h1.LengthChunked); x.kept != nil {
-		x.req.Length = int64(len(x.kept))
-	}
 }
 
 func (x *exchange) keepBody(n int) bool {

@@ -105,7 +105,6 @@ func (h *http2) plainGRPC(status int, why string) {
 	h.append(grpcMessageName, func(dst []byte) []byte { return appendPercent(dst, why) })
 	h.endHead(false, true)
 	h.stream.CloseRead()
-	_ = h.stream.Flush()
 }
 
 // appendPercent appends a text as grpc-message has it.

@@ -96,9 +96,11 @@ func (h *http2) early(n int64) []byte {
 	case n == h1.LengthChunked && len(h.stream.Trailers()) > 0 || n >= 0 && int64(have) != n:
 		return nil
 	}
-	h.kept = slices.Grow(h.kept[:0], have)[:have]
-	if m, _ := h.stream.Read(h.kept); m != have {
-		return nil
+	h.kept = slices.Grow(h.kept[:0], max(have, 1))[:have] // not nil
+	if have > 0 {
+		if m, _ := h.stream.Read(h.kept); m != have {
+			return nil
+		}
 	}
 	return h.kept
 }
@@ -262,7 +264,6 @@ func (h *http2) plain(status int, why string, again bool) {
 func (h *http2) abort() {
 	if h.call && !h.done && h.stream.WriteHead(grpcBroken, true) == nil {
 		h.stream.CloseRead()
-		_ = h.stream.Flush()
 		return
 	}
 	h.stream.Reset(xhttp2.ErrCodeInternal)

@@ -42,8 +42,12 @@ func (l *link1) interrupt()  { l.conn.Interrupt() }
 
 func (l *link1) send(x *exchange) error {
 	l.out = appendRequest(l.out[:0], x.req, x.from)
-	apart := len(x.kept) > joined
-	if !apart {
+	chunked := x.kept != nil && x.req.Length == h1.LengthChunked
+	apart := len(x.kept) > joined && !chunked
+	switch {
+	case chunked:
+		l.out = appendChunk(l.out, x.kept)
+	case !apart:
 		l.out = append(l.out, x.kept...)
 	}
 	_, err := l.conn.Write(l.out)
@@ -51,6 +55,14 @@ func (l *link1) send(x *exchange) error {
 		_, err = l.conn.Write(x.kept)
 	}
 	return err
+}
+
+// appendChunk appends a whole body in chunks.
+func appendChunk(dst, body []byte) []byte {
+	if len(body) > 0 {
+		dst = h1.AppendEnd(append(h1.AppendChunkSize(dst, len(body)), body...))
+	}
+	return h1.AppendEnd(h1.AppendLastChunk(dst))
 }
 
 func (l *link1) sendPiece(buf []byte, n int, _ bool) error {
