@@ -43,26 +43,28 @@ func TestMain(m *testing.M) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	if kind == "theirs" {
+		panic(serveTheirs(l))
+	}
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			panic(err)
 		}
-		if kind == "ours" {
-			go serveOurs(c)
-		} else {
-			go serveTheirs(c)
-		}
+		go serveOurs(c)
 	}
 }
 
-func serveTheirs(c net.Conn) {
-	(&http2.Server{MaxConcurrentStreams: MaxStreams}).ServeConn(c, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func serveTheirs(l net.Listener) error {
+	s := &http.Server{Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: MaxStreams}}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Content-Length", "128")
 		_, _ = w.Write(benchBody)
-	})})
+	})
+	return s.Serve(l)
 }
 
 func serveOurs(c net.Conn) {

@@ -59,6 +59,7 @@ type Conn struct {
 	open      int // streams that are not closed
 	last      uint32
 	gone      closed
+	rests     rests
 	leaving   leaving
 	leavingAt time.Time
 	waits     time.Time // since when nothing is asked for, or a block is not whole

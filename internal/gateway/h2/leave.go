@@ -79,6 +79,9 @@ func (c *Conn) Check(head, idle time.Duration) {
 	for _, s := range c.streams {
 		s.check(now, idle)
 	}
+	for c.rests.due(now) {
+		c.refuse(c.rests.next())
+	}
 	switch {
 	case (c.headTime || !c.greeted) && over(c.waits, head):
 		c.giveUp(http2.ErrCodeEnhanceYourCalm, http2.ConnectionError(http2.ErrCodeEnhanceYourCalm))

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -125,6 +126,37 @@ func TestWhatTakesTooLong(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	})
+}
+
+// Who is answered before it has said all has a moment to see that.
+func TestTheRestIsRefused(t *testing.T) {
+	inTime(t, func(s *Stream) {
+		_ = s.WriteHead(status(413), true)
+		s.CloseRead()
+		_ = s.Flush()
+		s.Release()
+	}, func(t *testing.T, g *rig) {
+		g.greet()
+		began := time.Now()
+		for id := uint32(1); id < 2*maxRests+9; id += 2 {
+			g.headers(id, false, post())
+			g.send()
+			g.want(fmt.Sprintf("HEADERS %d :status=413 end", id))
+			synctest.Wait()
+			if id > 2*maxRests { // there are too many
+				g.want(fmt.Sprintf("RST_STREAM %d NO_ERROR", id-2*maxRests))
+			}
+		}
+		_ = g.framer.WriteData(9, true, []byte("x")) // it has ended
+		_ = g.framer.WriteRSTStream(11, http2.ErrCodeCancel)
+		_ = g.framer.WriteData(13, false, []byte("x"))
+		g.send()
+		g.want("RST_STREAM 13 NO_ERROR")
+		within(t, began, refuseAfter)
+		for id := uint32(15); id < 2*maxRests+9; id += 2 {
+			g.want(fmt.Sprintf("RST_STREAM %d NO_ERROR", id))
+		}
 	})
 }
 

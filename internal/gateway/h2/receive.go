@@ -24,6 +24,9 @@ func (c *Conn) data(f *http2.DataFrame) error {
 		return err
 	case s == nil:
 		c.giveBack(n)
+		if f.StreamEnded() {
+			c.rests.drop(f.StreamID)
+		}
 		return c.late(f.StreamID)
 	case s.err != nil || s.heard:
 		c.giveBack(n)
@@ -53,13 +56,12 @@ func (s *Stream) receive(p []byte, n int, end bool) error {
 	if end {
 		s.half(&s.heard)
 	}
-	unused := n - len(p)
 	if s.deaf {
-		unused = n
-	} else {
-		s.body.write(p)
+		s.conn.giveBack(n)
+		return nil
 	}
-	s.giveBack(unused)
+	s.body.write(p)
+	s.giveBack(n - len(p))
 	s.wake.Broadcast()
 	return nil
 }
@@ -78,6 +80,7 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 	case err != nil:
 		return err
 	case s == nil || s.err != nil:
+		c.rests.drop(f.StreamID)
 		return c.spendLocked(&c.idle)
 	}
 	s.how = byPeer

@@ -109,22 +109,20 @@ func (s *Stream) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.watcher = nil
-	if !s.shut {
-		code := http2.ErrCodeNo
-		switch {
-		case c.asks:
-			code = http2.ErrCodeCancel
-		case !s.said:
-			code = http2.ErrCodeInternal
-		}
-		c.fail(s.id, code)
+	switch {
+	case s.shut:
+	case c.asks:
+		c.fail(s.id, http2.ErrCodeCancel)
+	case s.said:
+		s.how = byUs
+		s.close()
+		c.refuseRest(s.id)
+	default:
+		c.fail(s.id, http2.ErrCodeInternal)
 	}
 	c.giveBack(s.body.clear())
 	c.spare += s.in.size - defaultWindow
 	delete(c.streams, s.id)
-	if s.err == nil {
-		s.how = byEnd
-	}
 	c.gone.add(s.id, s.how)
 	if len(c.streams) == 0 {
 		c.waits = c.now()
@@ -252,13 +250,9 @@ func (c *Conn) reopen(n int) {
 
 // CloseRead says that no more of the peer's body is wanted.
 func (s *Stream) CloseRead() {
-	c := s.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.watcher = nil // it is no news
-	if s.deaf = true; !s.heard && s.err == nil && s.said {
-		c.fail(s.id, http2.ErrCodeNo)
-	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.deaf = true
 	s.wake.Broadcast()
 }
 

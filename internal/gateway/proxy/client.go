@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"sync"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
@@ -37,4 +38,31 @@ type client interface {
 	// takeOver gives up the connection for what has been agreed on instead of
 	// HTTP, with what was read of it already. The caller closes it.
 	takeOver() (tcp *net.TCPConn, read []byte, ok bool)
+}
+
+// expecting is whether a client that expects a 100 has got none yet, nor an answer
+// for which it would be too late.
+type expecting struct {
+	mu   sync.Mutex
+	over bool
+}
+
+func (e *expecting) reset() { e.over = false }
+
+// proceed sends a 100, unless it is too late. No answer begins meanwhile.
+func (e *expecting) proceed(send func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return nil
+	}
+	e.over = true
+	return send()
+}
+
+// end is when an answer begins.
+func (e *expecting) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over = true
 }

@@ -5,7 +5,8 @@
 // in front (package h1 reads and writes the messages) and behind (package
 // upstream). Each of a client's connections has one goroutine, which reads a head,
 // has it answered and passes the answer on; a body that is streamed to a backend
-// has one more. What a request needs of the documents is in a Config, which is
+// has one more. A connection that begins as one of HTTP/2 does is package h2's from
+// then on: its goroutine reads it, and each of its streams has one of its own. What a request needs of the documents is in a Config, which is
 // replaced whole; a request uses the one that was there when it began.
 //
 // An exchange, which is one request over all its attempts, sees whom it answers

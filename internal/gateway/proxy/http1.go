@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
@@ -45,13 +44,13 @@ type http1 struct {
 	vec     [3][]byte
 	pieces  net.Buffers // of vec
 
-	mu    sync.Mutex // orders a 100 and the answer
-	begun bool       // of a request that expects a 100: it came too late for it, or was sent
+	expecting expecting
 }
 
 func (h *http1) start(c *conn, req *h1.Request) {
 	h.conn, h.req = c, req
-	h.last, h.mine, h.framing, h.out, h.begun = false, false, noBody, h.out[:0], false
+	h.last, h.mine, h.framing, h.out = false, false, noBody, h.out[:0]
+	h.expecting.reset()
 }
 
 // stop forgets the request. What must not be kept for the next one is dropped.
@@ -77,22 +76,18 @@ func (h *http1) limitRead(at time.Time) { _ = h.conn.in.TCP.SetReadDeadline(at) 
 
 // read asks a client that waits for it to send its body.
 func (h *http1) read(p []byte) (int, error) {
-	if h.req.Expect100 && h.answering() {
-		h.conn.progress()
-		if _, err := h.conn.in.TCP.Write(proceed); err != nil { // others may be in send
+	if h.req.Expect100 {
+		if err := h.expecting.proceed(h.proceed); err != nil {
 			return 0, err
 		}
 	}
 	return h.body.read(p)
 }
 
-// answering is true once: who expects a 100 gets either that first or the answer.
-func (h *http1) answering() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	first := !h.begun
-	h.begun = true
-	return first
+func (h *http1) proceed() error {
+	h.conn.progress()
+	_, err := h.conn.in.TCP.Write(proceed) // others may be in send
+	return err
 }
 
 func (h *http1) interim(a *h1.Response) error {
@@ -151,7 +146,7 @@ func (h *http1) framingOf(a *h1.Response) framing {
 
 func (h *http1) beginLine(status int, reason []byte) {
 	if h.req.Expect100 {
-		h.answering()
+		h.expecting.end()
 	}
 	h.statusLine(status, reason)
 	if h.req.Minor == 0 {

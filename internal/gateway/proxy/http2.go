@@ -46,13 +46,13 @@ type http2 struct {
 	done   bool       // all of the answer was sent
 	call   bool       // the answer has begun, and is gRPC's
 
-	mu    sync.Mutex // orders a 100 and the answer
-	begun bool       // of a request that expects a 100: it came too late for it, or was sent
+	expecting expecting
 }
 
 func (h *http2) start(m *http2Conn, s *h2.Stream) {
 	h.on, h.stream = m, s
-	h.left, h.done, h.call, h.begun = -1, false, false, false
+	h.left, h.done, h.call = -1, false, false
+	h.expecting.reset()
 }
 
 // stop forgets the request.
@@ -107,25 +107,20 @@ func (h *http2) early(n int64) []byte {
 
 // read asks a client that waits for it to send its body.
 func (h *http2) read(p []byte) (int, error) {
-	if h.stream.Request.Expect100 && h.answering() {
-		proceed := []h1.Field{{Name: statusName, Value: continueStatus}} // others may be in begin
-		if err := h.stream.WriteHead(proceed, false); err != nil {
-			return 0, err
-		}
-		if err := h.stream.Flush(); err != nil {
+	if h.stream.Request.Expect100 {
+		if err := h.expecting.proceed(h.proceed); err != nil {
 			return 0, err
 		}
 	}
 	return h.stream.Read(p)
 }
 
-// answering is true once: who expects a 100 gets either that first or the answer.
-func (h *http2) answering() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	first := !h.begun
-	h.begun = true
-	return first
+func (h *http2) proceed() error {
+	head := []h1.Field{{Name: statusName, Value: continueStatus}} // h.fields are the answer's
+	if err := h.stream.WriteHead(head, false); err != nil {
+		return err
+	}
+	return h.stream.Flush()
 }
 
 func (h *http2) taken() bool            { return h.stream.Taken() }
@@ -193,7 +188,7 @@ func (h *http2) begin(a *h1.Response) {
 // endHead adds what is the gateway's to say. What became of it is seen by who sends more.
 func (h *http2) endHead(dated, end bool) {
 	if h.stream.Request.Expect100 {
-		h.answering()
+		h.expecting.end()
 	}
 	if !dated {
 		h.append(dateName, h.on.conn.front.appendDate)

@@ -31,6 +31,9 @@ func largeServer(large []byte) http.Handler {
 			_, _ = w.Write(large)
 		case "/chunks":
 			_, _ = w.Write(large)
+		case "/refuse":
+			w.WriteHeader(413)
+			fmt.Fprint(w, "too much")
 		case "/echo":
 			_ = http.NewResponseController(w).EnableFullDuplex()
 			_, _ = io.Copy(w, r.Body)
@@ -79,6 +82,11 @@ func TestOtherClients(t *testing.T) {
 			if got := string(run(t, "curl", append(args, g.url("/up"))...)); got != digest {
 				t.Errorf("the instance had other bytes: %q", got)
 			}
+		}
+	})
+	t.Run("curl/refuse", func(t *testing.T) { // it takes a reset for an error
+		if got := string(run(t, "curl", "--http2-prior-knowledge", "--silent", "--show-error", "--data-binary", "@"+file, g.url("/refuse"))); got != "too much" {
+			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("nghttp/up", func(t *testing.T) {
