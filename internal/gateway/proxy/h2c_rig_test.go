@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,12 +23,17 @@ func h2c(c *Config) { c.H2C = true }
 // serve2 is serve for a handler that is reached by HTTP/2.
 func (g *rig) serve2(name string, h http.Handler) *pool.Member {
 	g.t.Helper()
+	return g.serveBy(name, h, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+}
+
+func (g *rig) serveBy(name string, h http.Handler, choose func(*http.Protocols)) *pool.Member {
+	g.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
+	choose(p)
 	srv := &http.Server{Handler: h, Protocols: p}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(l) })
@@ -52,6 +58,8 @@ type raw2 struct {
 	conns    map[net.Conn]bool
 	bodies   []string
 	deaf     bool // to PING
+	// early, which may be nil, hears of a request whose body is still to come.
+	early func(c *conn2, id uint32)
 }
 
 // act2 answers one request; false: the connection is closed.
@@ -140,6 +148,9 @@ func (c *conn2) take(f xhttp2.Frame) (id uint32, whole bool) {
 		}
 	case *xhttp2.MetaHeadersFrame:
 		c.fields[f.StreamID] = f.Fields
+		if c.of.early != nil && !f.StreamEnded() {
+			c.of.early(c, f.StreamID)
+		}
 		return f.StreamID, f.StreamEnded()
 	case *xhttp2.DataFrame:
 		c.bodies[f.StreamID] += string(f.Data())
@@ -214,4 +225,36 @@ func once(first, then act2) act2 {
 
 func says2(fields ...string) act2 {
 	return func(c *conn2, id uint32) bool { c.headers(id, true, fields...); return true }
+}
+
+// serveBoth is serve for a handler that is reached by either protocol.
+func (g *rig) serveBoth(name string, h http.Handler) *pool.Member {
+	g.t.Helper()
+	return g.serveBy(name, h, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP1(true) })
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func dials(address string) bool {
+	c, err := net.Dial("tcp", address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }
