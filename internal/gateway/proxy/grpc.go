@@ -57,6 +57,7 @@ const (
 	grpcUnimplemented    = 12
 	grpcInternal         = 13
 	grpcUnavailable      = 14
+	grpcDataLoss         = 15
 	grpcUnauthenticated  = 16
 )
 
@@ -79,6 +80,33 @@ func grpcStatus(status int) int {
 		return grpcDeadlineExceeded
 	}
 	return grpcUnknown
+}
+
+// callStatus is the status of HTTP's that a call's end amounts to, as counters have it:
+// a program's own errors are 500 and above. 200: it says none.
+func callStatus(head, trailers []h1.Field) int {
+	for _, fields := range [][]h1.Field{trailers, head} {
+		for i := range fields {
+			if f := &fields[i]; bytes.EqualFold(f.Name, grpcStatusName) {
+				return httpStatus(string(f.Value))
+			}
+		}
+	}
+	return http.StatusOK
+}
+
+func httpStatus(grpc string) int {
+	switch n, _ := strconv.Atoi(grpc); n {
+	case grpcUnknown, grpcInternal, grpcDataLoss:
+		return http.StatusInternalServerError
+	case grpcUnimplemented:
+		return http.StatusNotImplemented
+	case grpcUnavailable:
+		return http.StatusServiceUnavailable
+	case grpcDeadlineExceeded:
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusOK
 }
 
 // Names of what a call's end has, never written to.

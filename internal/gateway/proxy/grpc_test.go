@@ -295,6 +295,30 @@ func TestGRPCStatus(t *testing.T) {
 	}
 }
 
+// What a program says by gRPC of its own errors counts as its errors do by HTTP.
+func TestErrorsOfCallsAreCounted(t *testing.T) {
+	g := newRig(t, h2c)
+	var end codes.Code
+	g.grpc("a", func(s grpc.ServerStream) error { return status.Error(end, "as asked") })
+	g.grpc("b", func(s grpc.ServerStream) error {
+		_ = s.SendMsg(&text{}) // so that the status comes in trailers
+		return status.Error(end, "as asked")
+	})
+	cc := g.calls()
+	want := counts{}
+	for code, errors := range map[codes.Code]uint64{
+		codes.OK: 0, codes.NotFound: 0, codes.InvalidArgument: 0, codes.ResourceExhausted: 0, codes.Canceled: 0,
+		codes.Unknown: 1, codes.Internal: 1, codes.DataLoss: 1, codes.Unimplemented: 1, codes.Unavailable: 1, codes.DeadlineExceeded: 1,
+	} {
+		end = code
+		for range 2 {
+			wantStatus(t, call(t, cc), code)
+		}
+		want.requests, want.errors = want.requests+2, want.errors+2*errors
+		g.wantCounts(want)
+	}
+}
+
 func TestMessagesAreFollowed(t *testing.T) {
 	stream := append([]byte{0, 0, 0, 0, 3}, "abc"...)
 	stream = append(stream, 0, 0, 0, 0, 0)

@@ -75,6 +75,9 @@ func (x *exchange) passOn(l link, up *upload, o *outcome) error {
 	x.client.begin(x.resp)
 	err := x.copyBody(l, o)
 	o.orderly = o.stream && x.calls.boundary()
+	if err == nil && o.grpc && o.status == http.StatusOK {
+		o.status = callStatus(x.resp.Fields, l.trailers())
+	}
 	if err == nil {
 		o.keep = l.again() && (up == nil || up.taken() && up.complete())
 	}
