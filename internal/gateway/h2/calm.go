@@ -19,8 +19,12 @@ type allowance struct {
 // DATA, WINDOW_UPDATE and frames on streams that are gone.
 func idleFrames() allowance { return allowance{left: 2000, full: 2000, perSecond: 200} }
 
-// resets bounds streams that the peer opened and took back before their answer was
-// there (CVE-2023-44487).
+// atOnce is how soon a stream that is reset was opened for nothing. Who waits longer is
+// bounded by the streams that may be open.
+const atOnce = time.Second
+
+// resets bounds streams that the peer opened and took back at once, before their
+// answer was there (CVE-2023-44487).
 func resets() allowance { return allowance{left: 200, full: 200, perSecond: 20} }
 
 // take uses one. False: there is none.

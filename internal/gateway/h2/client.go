@@ -185,15 +185,16 @@ func (r *client) begin(b *block, p []byte) error {
 }
 
 // more takes an answer's head, an interim one or the trailers.
-func (r *client) more(s *Stream, b *block, p []byte) error {
+func (r *client) more(b *block, p []byte) error {
 	c := r.Conn
 	if err := c.decoder.decode(p, &c.decoded); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.streams[b.id]
 	switch {
-	case c.streams[b.id] != s:
+	case s == nil:
 		return c.late(b.id)
 	case s.err != nil || s.heard:
 		return s.late()

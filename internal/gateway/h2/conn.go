@@ -19,8 +19,8 @@ type role interface {
 	settings() []http2.Setting
 	// begin takes a section on a stream that is not known.
 	begin(b *block, p []byte) error
-	// more takes another section on a stream.
-	more(s *Stream, b *block, p []byte) error
+	// more takes another section on a stream that was known a moment ago.
+	more(b *block, p []byte) error
 	// pause is called when the reader is about to wait.
 	pause()
 	// What follows is called with the lock held.
@@ -200,12 +200,12 @@ func (c *Conn) fragment(b *block, p []byte, whole bool) error {
 
 func (c *Conn) headers(b *block, p []byte) error {
 	c.mu.Lock()
-	s := c.streams[b.id]
+	known := c.streams[b.id] != nil
 	c.mu.Unlock()
-	if s == nil {
-		return c.role.begin(b, p)
+	if known {
+		return c.role.more(b, p)
 	}
-	return c.role.more(s, b, p)
+	return c.role.begin(b, p)
 }
 
 // windowUpdate lets more be sent.

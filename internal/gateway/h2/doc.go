@@ -18,7 +18,7 @@
 //
 //   - Streams: [MaxStreams] that are open, and as many again whose handlers have not
 //     ended yet. What is more is refused (REFUSED_STREAM). A peer that opens streams
-//     and resets them, over and over, has its connection ended (ENHANCE_YOUR_CALM).
+//     and resets them within a second, over and over, has its connection ended (ENHANCE_YOUR_CALM).
 //   - Fields: twice the limit in compressed bytes, in at most 64 frames. What goes
 //     beyond the limit when it is decompressed is not kept, and the request is
 //     answered with 431. The tables that compress have 4 KiB.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -68,13 +69,16 @@ func TestAConnectionsWindowIsShared(t *testing.T) {
 		}
 	}
 	take(defaultWindow)
-	for range 3 {
+	for range 2 {
 		before := got
 		_ = g.framer.WriteWindowUpdate(0, defaultWindow)
 		g.send()
 		take(before + defaultWindow)
+		_ = g.framer.WritePing(false, [8]byte{})
+		g.send()
+		g.want("PING ack \"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"") // and nothing more
 	}
-	if got != 4*defaultWindow {
+	if got != 3*defaultWindow {
 		t.Errorf("got %d bytes", got)
 	}
 }
@@ -174,6 +178,38 @@ func TestStreamsThatAreNotReadDoNotStopOthers(t *testing.T) {
 		}
 	}
 	g.wantLater(fmt.Sprintf("DATA %d %q end", id, fmt.Sprint(4<<20)))
+}
+
+// What nobody will read any more is given back.
+func TestBodiesThatAreNotReadAreGivenBack(t *testing.T) {
+	g := newRig(t, func(s *Stream) {
+		for n, rest := s.Buffered(); n < 3*plainFrame && !rest; n, rest = s.Buffered() {
+			runtime.Gosched()
+		}
+		_ = s.WriteHead(status(413), true)
+		_ = s.Flush()
+		s.Release()
+	}).greet()
+	for id := uint32(1); id < 101; id += 2 {
+		g.headers(id, false, post())
+		for range 3 {
+			_ = g.framer.WriteData(id, false, make([]byte, plainFrame))
+		}
+		g.send()
+		g.wantLater(fmt.Sprintf("HEADERS %d :status=413 end", id))
+	}
+	for {
+		g.conn.mu.Lock()
+		n, left := len(g.conn.streams), g.conn.in.left+g.conn.in.read
+		g.conn.mu.Unlock()
+		if n == 0 {
+			if left != connWindow {
+				t.Errorf("%d of %d are left", left, connWindow)
+			}
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // The windows never allow more than their size, and are never closed for good

@@ -94,7 +94,7 @@ func FuzzServer(f *testing.F) {
 				return
 			}
 			if err != nil {
-				t.Fatalf("what was said cannot be read: %v", err)
+				t.Fatalf("what was said cannot be read: %v, %v", err, r.ErrorDetail())
 			}
 			s.take(frame)
 		}

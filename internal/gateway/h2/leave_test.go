@@ -160,6 +160,33 @@ func TestTheRestIsRefused(t *testing.T) {
 	})
 }
 
+// Who loses patience with an instance is no attacker.
+func TestStreamsThatAreResetLater(t *testing.T) {
+	inTime(t, func(s *Stream) {
+		_, _ = s.Read(make([]byte, 1))
+		s.Release()
+	}, func(t *testing.T, g *rig) {
+		g.greet()
+		id := uint32(1)
+		for range 20 {
+			first := id
+			for range 100 {
+				g.headers(id, false, post())
+				id += 2
+			}
+			g.send()
+			time.Sleep(atOnce)
+			for ; first < id; first += 2 {
+				_ = g.framer.WriteRSTStream(first, http2.ErrCodeCancel)
+			}
+			g.send()
+		}
+		_ = g.framer.WritePing(false, [8]byte{})
+		g.send()
+		g.want("PING ack \"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"")
+	})
+}
+
 func TestLeaving(t *testing.T) {
 	t.Run("without streams", func(t *testing.T) {
 		inTime(t, nil, func(t *testing.T, g *rig) {

@@ -89,10 +89,10 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 
 // fail breaks a stream off for what the peer did, or for us.
 func (c *Conn) fail(id uint32, code http2.ErrCode) {
-	if s := c.streams[id]; s != nil && s.err == nil {
+	if s := c.streams[id]; s != nil {
 		s.how = byUs
 		s.breakOff(errReset)
-	} else if s == nil {
+	} else {
 		c.gone.set(id, byUs)
 	}
 	if c.ended == nil {

@@ -82,7 +82,7 @@ func (r *server) admit(s *Stream, b *block) (bool, error) {
 	case b.itself || !s.understand(b.end):
 		return false, http2.StreamError{StreamID: b.id, Code: http2.ErrCodeProtocol}
 	}
-	s.send = outflow(c.remote.window)
+	s.send, s.opened = outflow(c.remote.window), c.now()
 	c.streams[b.id] = s
 	c.open++
 	if b.end {
@@ -104,7 +104,7 @@ func (r *server) shutdown() { r.announce() }
 func (r *server) taken() uint32 { return r.last }
 
 func (r *server) reset(s *Stream, _ http2.ErrCode) (err error) {
-	if !s.said {
+	if !s.said && r.now().Sub(s.opened) < atOnce {
 		err = r.spendLocked(&r.resets)
 	}
 	s.breakOff(errPeerReset)
@@ -112,15 +112,16 @@ func (r *server) reset(s *Stream, _ http2.ErrCode) (err error) {
 }
 
 // more takes trailers.
-func (r *server) more(s *Stream, b *block, p []byte) error {
+func (r *server) more(b *block, p []byte) error {
 	c := r.Conn
 	if err := c.decoder.decode(p, &c.decoded); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.streams[b.id]
 	switch {
-	case c.streams[b.id] != s: // it was released meanwhile, and may be another one
+	case s == nil:
 		return c.late(b.id)
 	case s.err != nil || s.heard:
 		return s.late()

@@ -35,10 +35,11 @@ type Stream struct {
 	// Refused is why it is to be answered without having been understood; or nil.
 	Refused *h1.Error
 
-	conn *Conn
-	id   uint32
-	head section
-	tail section
+	conn   *Conn
+	id     uint32
+	opened time.Time
+	head   section
+	tail   section
 
 	// Guarded by the connection's lock:
 	wake     sync.Cond // something has changed

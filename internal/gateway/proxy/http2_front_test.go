@@ -279,6 +279,48 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
+// A client that leaves frees what it held, and is nobody's failure.
+func TestAnHTTP2ClientThatLeaves(t *testing.T) {
+	g := newRig(t)
+	leave := map[string]func(k *talker, id uint32){
+		"by a reset": func(k *talker, id uint32) {
+			_ = k.framer.WriteRSTStream(id, xhttp2.ErrCodeCancel)
+			k.send()
+		},
+		"with its connection": func(k *talker, _ uint32) { k.conn.Close() },
+	}
+	n := uint64(0)
+	for name, by := range leave {
+		t.Run(name+" in the queue", func(t *testing.T) {
+			k := g.talk2()
+			k.ask(1, true, "GET", "/")
+			until(t, "it waits", func() bool { return g.queue.Waiting() == 1 })
+			by(k, 1)
+			n++
+			g.wantCounts(counts{requests: n})
+		})
+	}
+	in := make(chan struct{})
+	g.serve("a", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		in <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	for name, by := range leave {
+		for _, body := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, body %v", name, body), func(t *testing.T) {
+				k := g.talk2()
+				k.ask(1, !body, "POST", "/")
+				<-in
+				by(k, 1)
+				n++
+				g.wantCounts(counts{requests: n})
+				until(t, "nothing is in flight", func() bool { return !g.pool.Busy() })
+			})
+		}
+	}
+}
+
 // A stream that its client does not read holds up no other, and ends.
 func TestAStreamThatIsNotRead(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.Limits.IdleTimeout = resource.Duration(300 * time.Millisecond) })
