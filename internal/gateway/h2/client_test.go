@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -368,7 +369,7 @@ func TestWhatHasNotLeftIsNotSent(t *testing.T) {
 			}
 			defer s.Release()
 			if broken == nil {
-				far.Close()
+				_ = far.(*net.TCPConn).CloseWrite() // it still reads
 				if _, err := s.Answer(); err == nil {
 					t.Error("it was answered")
 				}
@@ -378,6 +379,17 @@ func TestWhatHasNotLeftIsNotSent(t *testing.T) {
 			<-done
 			if _, err := s.Answer(); err == nil || !s.Unprocessed() {
 				t.Errorf("%v, unprocessed: %v", err, s.Unprocessed())
+			}
+			near.Close()
+			got, err := io.ReadAll(far)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := http2.NewFramer(nil, bytes.NewReader(bytes.TrimPrefix(got, []byte(http2.ClientPreface))))
+			for f, err := in.ReadFrame(); err == nil; f, err = in.ReadFrame() {
+				if f.Header().Type == http2.FrameHeaders {
+					t.Error("it was sent all the same")
+				}
 			}
 		})
 	}
