@@ -161,7 +161,7 @@ func (s *state) bind(p *plan) {
 				balancer: p.Name,
 				set:      s.sets[name],
 				pool:     pool.New(b.queue, p.config.DrainTimeout, s.touch),
-				check:    checkOf(p.Spec.Probe),
+				check:    checkOf(&p.Spec),
 				up:       up,
 				members:  map[string]*bound{},
 			}
@@ -169,17 +169,20 @@ func (s *state) bind(p *plan) {
 			own.set.bindings = append(own.set.bindings, own)
 		}
 		own.preview = p.Preview
-		own.recheck(checkOf(p.Spec.Probe))
+		own.recheck(checkOf(&p.Spec))
 		own.pool.SetDrain(p.config.DrainTimeout)
 	}
 }
 
-func checkOf(p *resource.Probe) *wire.Check {
+// checkOf is a balancer's own check: its probe, by what it speaks to instances.
+func checkOf(spec *resource.LoadBalancerSpec) *wire.Check {
+	p := spec.Probe
 	if p == nil {
 		return nil
 	}
 	return &wire.Check{
 		Path:               p.Path,
+		H2C:                p.Path != "" && spec.BackendProtocol == resource.BackendH2C,
 		Interval:           time.Duration(p.Interval),
 		Timeout:            time.Duration(p.Timeout),
 		UnhealthyThreshold: p.UnhealthyThreshold,

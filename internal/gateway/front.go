@@ -43,7 +43,7 @@ func (b *balancer) serveHTTP(p *plan) {
 		own := b.bindings[p.backend[i]]
 		routes = append(routes, proxy.Route{Host: r.Host, Path: r.Path, Pool: own.pool, Set: r.Backend.Set, Unserved: own.unserved()})
 	}
-	c.Routes = proxy.NewRoutes(routes)
+	c.Routes, c.H2C = proxy.NewRoutes(routes), p.Spec.BackendProtocol == resource.BackendH2C
 	c.TLS = b.tlsOf(p)
 	if p.listen == nil {
 		b.front.(*proxy.Front).Configure(&c)

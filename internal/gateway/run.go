@@ -287,7 +287,7 @@ func (p *process) release(livesOn bool) {
 
 // sweep closes what has been idle for long, once in a while.
 func (p *process) sweep() {
-	t := time.NewTicker(5 * time.Second)
+	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for {
 		select {

@@ -143,6 +143,7 @@ func (t *set) forget(i *instance) {
 		i.trial.stop()
 	}
 	i.backend.Retire(true)
+	t.state.background.Go(i.backend.Close)
 	if t.instances[i.Name] == i {
 		delete(t.instances, i.Name)
 	}
@@ -214,7 +215,7 @@ func target(i wire.Instance, c wire.Check) probe.Target {
 	if !i.StartedAt.IsZero() {
 		started = i.StartedAt.UnixNano()
 	}
-	return probe.Target{Address: i.Address, Started: started, Path: c.Path, Interval: c.Interval, Timeout: c.Timeout}
+	return probe.Target{Address: i.Address, Started: started, Path: c.Path, H2C: c.H2C, Interval: c.Interval, Timeout: c.Timeout}
 }
 
 // drainOf is how far the drain of an instance is, over all pools; nil: none was begun.

@@ -22,7 +22,6 @@ var later = []laterEntry{
 	{KindScaleSet, "/spec/automaticRepairsPolicy", ""},
 	{KindScaleSet, "/spec/autoscale", ""},
 	{KindInstance, "/spec/protectionPolicy", ""},
-	{KindLoadBalancer, "/spec/backendProtocol", "h2c"},
 	{KindImage, "/spec/retain", ""},
 }
 

@@ -30,6 +30,7 @@ const (
 	ProtocolHTTP = "http"
 	ProtocolTCP  = "tcp"
 	BackendHTTP1 = "http1"
+	BackendH2C   = "h2c" // HTTP/2 without TLS, by prior knowledge
 )
 
 // SessionCookie is the console's: no workload may see it.

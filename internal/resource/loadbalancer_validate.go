@@ -14,7 +14,7 @@ func (s *LoadBalancerSpec) validate(c *checker) {
 		c.checkAddress("/spec/listen", s.Listen, 0)
 	}
 	oneOf(c, "/spec/protocol", s.Protocol, ProtocolHTTP, ProtocolTCP)
-	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1)
+	oneOf(c, "/spec/backendProtocol", s.BackendProtocol, BackendHTTP1, BackendH2C)
 	switch {
 	case s.Backend != nil && len(s.Routes) > 0:
 		c.add("/spec/routes", "a load balancer has a backend or routes, not both: write the backend as a route without host and path")
@@ -64,6 +64,9 @@ func (s *LoadBalancerSpec) checkTCP(c *checker) {
 	}
 	if s.TLS != nil {
 		c.add("/spec/tls", "is for HTTP: protocol: tcp passes bytes on as they come, TLS too, to backends that can end it: remove it, or write protocol: http")
+	}
+	if s.BackendProtocol == BackendH2C {
+		c.add("/spec/backendProtocol", only)
 	}
 	l, usual := s.Limits, DefaultLoadBalancerSpec().Limits
 	for _, f := range []struct {

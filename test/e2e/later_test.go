@@ -25,12 +25,6 @@ func TestFieldsOfLaterVersionsAreRefused(t *testing.T) {
 		_, err := s.put("kind: ScaleSet\nname: later\nspec:\n  image: w:1.0.0\n  "+line+"\n", client.ApplyOptions{})
 		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
 	}
-	for field, spec := range map[string]string{
-		"/spec/backendProtocol": "backendProtocol: h2c, backend: later",
-	} {
-		_, err := s.put("kind: LoadBalancer\nname: later\nspec: {listen: '127.0.0.1:0', "+spec+"}\n", client.ApplyOptions{})
-		refused(t, err, resource.CodeUnsupported, field, "not yet supported")
-	}
 	_, errs, code := s.drover("get", "queues")
 	if code == 0 || !strings.Contains(errs, "not yet supported") {
 		t.Errorf("exit code %d: %s", code, errs)

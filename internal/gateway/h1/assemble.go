@@ -15,15 +15,8 @@ func (r *Request) Assemble(method, target []byte, fields []Field) error {
 	if err := r.readTarget(); err != nil {
 		return err
 	}
-	r.Fields, r.length, r.coding, r.options = append(r.Fields[:0], fields...), nil, nil, options{}
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		if err := f.classify(); err != nil {
-			return err
-		}
-		if err := r.heed(f); err != nil {
-			return err
-		}
+	if err := r.assemble(fields); err != nil {
+		return err
 	}
 	if err := r.heedFields(); err != nil {
 		return err
@@ -31,6 +24,35 @@ func (r *Request) Assemble(method, target []byte, fields []Field) error {
 	n, err := r.bodyLength(LengthChunked)
 	r.Length = n
 	return err
+}
+
+// Assemble is [Request.Assemble] for an answer: without a Content-Length its body's
+// length is LengthChunked.
+func (r *Response) Assemble(status int, fields []Field, toHEAD bool) error {
+	r.Minor, r.Status, r.Reason = 1, status, nil
+	if err := r.assemble(fields); err != nil {
+		return err
+	}
+	n, err := r.bodyLength(LengthChunked)
+	r.Length = n
+	if toHEAD || status < 200 || status == 204 || status == 304 {
+		r.Length = 0
+	}
+	return err
+}
+
+func (h *Head) assemble(fields []Field) error {
+	h.Fields, h.length, h.coding, h.options = append(h.Fields[:0], fields...), nil, nil, options{}
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if err := f.classify(); err != nil {
+			return err
+		}
+		if err := h.heed(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Valid says whether a name and a value can be a field's.

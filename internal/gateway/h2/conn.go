@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -22,8 +23,16 @@ type role interface {
 	more(b *block, p []byte) error
 	// pause is called when the reader is about to wait.
 	pause()
-	// goAway takes the peer's word that it takes no more streams. The lock is held.
+	// What follows is called with the lock held.
+
+	// goAway takes the peer's word that it takes no more streams.
 	goAway(f *http2.GoAwayFrame) error
+	// reset takes the peer's word that it has broken off a stream.
+	reset(s *Stream, code http2.ErrCode) error
+	// shutdown begins to give the connection up.
+	shutdown()
+	// taken is the last of the peer's streams that was taken.
+	taken() uint32
 }
 
 // Conn is one connection. Run reads it to its end; streams are used by other goroutines.
@@ -35,7 +44,8 @@ type Conn struct {
 	// The reader's:
 	framer  *http2.Framer
 	decoder decoder
-	block   *block // one whose end has not come; nil: none
+	decoded section // what was decoded last, until a stream has it
+	block   *block  // one whose end has not come; nil: none
 
 	mu        sync.Mutex
 	idle      allowance
@@ -56,10 +66,19 @@ type Conn struct {
 	ended     error     // why nothing comes any more
 	broken    bool      // nothing can be written any more
 	headTime  bool      // a block is not whole
+
+	spare int // by how much the windows of streams may grow, all in all
+
+	// In the role of who asks:
+	asks    bool
+	born    time.Time     // never changed
+	heardAt atomic.Int64  // when something came last, since then
+	pong    chan struct{} // closed when a PING was answered; nil: none is on its way
+	asked   time.Time     // when it was sent
 }
 
 func newConn(t Transport, limit int) *Conn {
-	c := &Conn{transport: t, now: time.Now, streams: map[uint32]*Stream{}, remote: newRemote(), idle: idleFrames(), resets: resets()}
+	c := &Conn{transport: t, now: time.Now, spare: maxWindow, streams: map[uint32]*Stream{}, remote: newRemote(), idle: idleFrames(), resets: resets()}
 	c.framer = http2.NewFramer(nil, input{c})
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(plainFrame)
@@ -68,6 +87,7 @@ func newConn(t Transport, limit int) *Conn {
 	c.in = newInflow(connWindow)
 	c.send = defaultWindow
 	c.waits = c.now()
+	c.born = c.waits
 	return c
 }
 
@@ -221,6 +241,8 @@ func (c *Conn) ping(f *http2.PingFrame) error {
 		c.own(c.out.framer.WritePing(true, f.Data))
 	} else if f.Data == leavingPing {
 		c.leave()
+	} else if f.Data == alivePing {
+		c.answered()
 	}
 	return nil
 }
@@ -232,11 +254,20 @@ func (c *Conn) end(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errPeerLeft
 	}
+	c.forgetUnsent()
 	if code, ok := errors.AsType[http2.ConnectionError](err); ok {
-		_ = c.out.framer.WriteGoAway(c.last, http2.ErrCode(code), nil)
+		_ = c.out.framer.WriteGoAway(c.role.taken(), http2.ErrCode(code), nil)
 		c.flushSoon()
 	}
 	c.stop(err)
+}
+
+// forgetUnsent sees to it that requests that have not left never will: who made
+// them is to hear so, and may send them elsewhere.
+func (c *Conn) forgetUnsent() {
+	if c.asks && c.ended == nil && c.out.waiting != nil {
+		c.out.waiting.bytes = c.out.waiting.bytes[:0]
+	}
 }
 
 // stop has everything end that waits for the peer.
@@ -248,6 +279,7 @@ func (c *Conn) stop(err error) {
 	for _, s := range c.streams {
 		s.breakOff(err)
 	}
+	c.answered()
 	c.out.room.Broadcast()
 }
 

@@ -46,18 +46,14 @@
 // What they do differently is behind the interface role: which settings are sent,
 // what a section on an unknown stream and another one on a known stream mean, what
 // to do before the reader waits, and what a GOAWAY means. server.go is one role,
-// with request.go. The other one, of who asks, is meant to be a client.go:
+// with request.go; client.go is the other one, of who asks, with response.go.
 //
-//   - NewClient writes the preface, then greets (with ENABLE_PUSH 0) as NewServer does.
-//   - Its Open takes the next odd id under the lock, puts the stream into the table and
-//     appends its HEADERS before it lets go, so that ids go up on the wire. It has room
-//     while open < remote.streams and nothing is leaving.
-//   - Its more makes an h1.Response of the first section whose status is not 1xx and
-//     has the stream's user woken; later ones are trailers (section.trailers). begin is
-//     always an error: nothing is pushed.
-//   - Its goAway breaks off the streams above the last one as never having been
-//     processed, so that they can be sent to another instance, and opens no more.
-//   - Read, WriteData, Reset, Release, SetReadDeadline, Check and Shutdown are as they are.
+// Who asks shares a connection among strangers. So what it holds for a stream that
+// nobody reads is bounded by the stream's window alone, and the connection's window is
+// opened as soon as something has come: no stream holds up another one. By how much
+// all windows grow together is bounded too. A stream is told whether the peer can have
+// done anything with its request: that is not so when the peer says so, and when the
+// connection ended while the request waited to be written, which it then never is.
 //
 // A crash of this process ends the connections, and with them what was in flight.
 package h2

@@ -9,6 +9,9 @@ const (
 	largeWindow = 512 << 10
 	// connWindow bounds what a connection holds of bodies that nobody has read yet.
 	connWindow = 512 << 10
+	// spareWindow bounds by how much the windows of all streams that a connection has
+	// opened grow together: each may belong to a client that has stopped reading.
+	spareWindow = 4 << 20
 )
 
 // inflow is what a peer may send. left, read and what is buffered make up its size.
@@ -38,13 +41,15 @@ func (f *inflow) give(n int) (increment int) {
 	return f.open(f.read)
 }
 
-// grow is give for a reader that has kept up with the peer so far.
-func (f *inflow) grow(n int) (increment int) {
+// grow is give for a reader that has kept up with the peer so far. The window grows
+// by what is to spare.
+func (f *inflow) grow(n int, spare *int) (increment int) {
 	if f.read += n; f.read < f.left {
 		return 0
 	}
-	more := min(f.size, largeWindow-f.size)
+	more := min(f.size, largeWindow-f.size, *spare)
 	f.size += more
+	*spare -= more
 	return f.open(f.read + more)
 }
 

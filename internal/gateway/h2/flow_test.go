@@ -218,6 +218,7 @@ func TestInflow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newInflow(rapid.IntRange(1, 1000).Draw(t, "size"))
 		peer, buffered := f.left, 0 // what the peer thinks it may send
+		spare := maxWindow
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			if n := rapid.IntRange(0, peer).Draw(t, "sent"); !f.take(n) {
 				t.Fatalf("%d of %d were refused", n, peer)
@@ -226,7 +227,7 @@ func TestInflow(t *testing.T) {
 			}
 			n := rapid.IntRange(0, buffered).Draw(t, "read")
 			if buffered -= n; buffered == 0 {
-				peer += f.grow(n)
+				peer += f.grow(n, &spare)
 			} else {
 				peer += f.give(n)
 			}
@@ -243,11 +244,11 @@ func TestInflow(t *testing.T) {
 }
 
 func TestAWindowGrowsForAReaderThatKeepsUp(t *testing.T) {
-	f := newInflow(defaultWindow)
+	f, spare := newInflow(defaultWindow), maxWindow
 	for range 20 {
 		n := f.left
 		f.take(n)
-		f.grow(n)
+		f.grow(n, &spare)
 	}
 	if f.size != largeWindow {
 		t.Errorf("it has %d", f.size)

@@ -145,3 +145,78 @@ func seeds() [][]byte {
 	})
 	return append(list, []byte{}, []byte("\x00\x00\x04\x01\x05\x00\x00\x00\x01\x82\x84\x86\x41"))
 }
+
+// Whatever who is asked says, the connection ends with it, every request hears of an
+// end, and nothing is held afterwards.
+func FuzzClient(f *testing.F) {
+	for _, seed := range answers() {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, frames []byte) {
+		p := &tape{in: bytes.NewReader(frames)}
+		c := NewClient(p, 4<<10)
+		var users sync.WaitGroup
+		for n := range 3 {
+			s, err := c.Open(&Ask{Fields: status(200), End: n > 0, ToHEAD: n == 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			users.Go(func() {
+				defer s.Release()
+				_ = s.WriteData([]byte("hello"), true)
+				for a, err := s.Answer(); err == nil; a, err = s.Answer() {
+					if a.Status >= 200 {
+						_, _ = io.Copy(io.Discard, s)
+						return
+					}
+				}
+			})
+		}
+		c.Run()
+		users.Wait()
+		c.drain()
+		if n := c.Streams(); n != 0 || c.open != 0 || c.spare != spareWindow {
+			t.Fatalf("%d streams are left over, %d open, %d to spare", n, c.open, c.spare)
+		}
+	})
+}
+
+// answers are what fuzzing begins with.
+func answers() (all [][]byte) {
+	var out, block bytes.Buffer
+	w, e := http2.NewFramer(&out, nil), hpack.NewEncoder(&block)
+	w.AllowIllegalWrites = true
+	headers := func(id uint32, end bool, fields ...string) {
+		block.Reset()
+		for i := 0; i < len(fields); i += 2 {
+			_ = e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+		}
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: end, EndHeaders: true})
+	}
+	keep := func() {
+		all = append(all, bytes.Clone(out.Bytes()))
+		out.Reset()
+		e = hpack.NewEncoder(&block)
+		_ = w.WriteSettings()
+	}
+	_ = w.WriteSettings()
+	headers(1, true, ":status", "200")
+	headers(3, false, ":status", "103")
+	headers(3, false, ":status", "200", "content-length", "5")
+	_ = w.WriteData(3, true, []byte("hello"))
+	headers(5, true, ":status", "200", "content-length", "5")
+	keep()
+	headers(1, false, ":status", "200", "trailer", "a")
+	_ = w.WriteData(1, false, []byte("hello"))
+	headers(1, true, "a", "b")
+	_ = w.WriteGoAway(3, http2.ErrCodeNo, nil)
+	_ = w.WriteRSTStream(3, http2.ErrCodeRefusedStream)
+	keep()
+	_ = w.WriteWindowUpdate(0, 100)
+	_ = w.WriteWindowUpdate(1, 100)
+	_ = w.WriteSettings(window(3))
+	_ = w.WritePing(true, alivePing)
+	_ = w.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
+	keep()
+	return all
+}

@@ -92,6 +92,7 @@ func (d *decoder) emit(f hpack.HeaderField) {
 
 // decode reads a whole section. Nothing that is compressed can be read after an error.
 func (d *decoder) decode(p []byte, s *section) error {
+	s.reset()
 	d.into = s
 	d.hpack.SetEmitEnabled(true)
 	_, err := d.hpack.Write(p)

@@ -29,7 +29,7 @@ const (
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.announce()
+	c.role.shutdown()
 }
 
 func (c *Conn) announce() {
@@ -45,7 +45,7 @@ func (c *Conn) announce() {
 func (c *Conn) leave() {
 	if c.leaving == announced {
 		c.leaving = settled
-		c.own(c.out.framer.WriteGoAway(c.last, http2.ErrCodeNo, nil))
+		c.own(c.out.framer.WriteGoAway(c.role.taken(), http2.ErrCodeNo, nil))
 		c.leaveIfIdle()
 	}
 }
@@ -84,7 +84,7 @@ func (c *Conn) Check(head, idle time.Duration) {
 	}
 	switch {
 	case (c.headTime || !c.greeted) && over(c.waits, head):
-		c.giveUp(http2.ErrCodeEnhanceYourCalm)
+		c.giveUp(http2.ErrCodeEnhanceYourCalm, http2.ConnectionError(http2.ErrCodeEnhanceYourCalm))
 	case len(c.streams) == 0 && over(c.waits, idle):
 		c.announce()
 	}
@@ -94,10 +94,11 @@ func (c *Conn) Check(head, idle time.Duration) {
 }
 
 // giveUp ends the connection at once.
-func (c *Conn) giveUp(code http2.ErrCode) {
-	_ = c.out.framer.WriteGoAway(c.last, code, nil)
+func (c *Conn) giveUp(code http2.ErrCode, why error) {
+	c.forgetUnsent()
+	_ = c.out.framer.WriteGoAway(c.role.taken(), code, nil)
 	c.flushSoon()
-	c.stop(http2.ConnectionError(code))
+	c.stop(why)
 	c.transport.Stop()
 }
 

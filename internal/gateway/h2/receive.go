@@ -15,6 +15,9 @@ func (c *Conn) data(f *http2.DataFrame) error {
 	if !c.in.take(n) {
 		return http2.ConnectionError(http2.ErrCodeFlowControl)
 	}
+	if c.asks {
+		c.reopen(n) // a stream that nobody reads must not hold up the others
+	}
 	s, err := c.find(f.StreamID)
 	switch {
 	case err != nil:
@@ -82,12 +85,9 @@ func (c *Conn) rst(f *http2.RSTStreamFrame) error {
 	case s == nil || s.err != nil:
 		c.rests.drop(f.StreamID)
 		return c.spendLocked(&c.idle)
-	case !s.said && c.now().Sub(s.opened) < atOnce:
-		err = c.spendLocked(&c.resets)
 	}
 	s.how = byPeer
-	s.breakOff(errPeerReset)
-	return err
+	return c.role.reset(s, f.ErrCode)
 }
 
 // fail breaks a stream off for what the peer did, or for us.

@@ -16,9 +16,9 @@ func (s *Stream) WriteHead(fields []h1.Field, end bool) error {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.await()
-	if s.err != nil {
-		return s.err
+	s.await()
+	if err := s.dumb(); err != nil {
+		return err
 	}
 	c.out.encode(fields)
 	c.out.headers(s.id, end)
@@ -67,13 +67,22 @@ func (s *Stream) Flush() error {
 	return nil
 }
 
+// dumb is why nothing can be sent.
+func (s *Stream) dumb() error {
+	if s.err == nil && s.mute {
+		return errInterrupted
+	}
+	return s.err
+}
+
 // reserve waits until the peer takes some of n bytes, and says how many.
 func (s *Stream) reserve(n int) (int, error) {
 	c := s.conn
 	defer func() { s.stalled = time.Time{} }()
 	for {
-		if c.await(); s.err != nil {
-			return 0, s.err
+		s.await()
+		if err := s.dumb(); err != nil {
+			return 0, err
 		}
 		may := min(n, plainFrame, int(s.send), int(c.send))
 		switch {

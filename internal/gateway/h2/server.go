@@ -99,11 +99,22 @@ func (c *Conn) reopened(id uint32) error {
 	return c.late(id)
 }
 
+func (r *server) shutdown() { r.announce() }
+
+func (r *server) taken() uint32 { return r.last }
+
+func (r *server) reset(s *Stream, _ http2.ErrCode) (err error) {
+	if !s.said && r.now().Sub(s.opened) < atOnce {
+		err = r.spendLocked(&r.resets)
+	}
+	s.breakOff(errPeerReset)
+	return err
+}
+
 // more takes trailers.
 func (r *server) more(b *block, p []byte) error {
 	c := r.Conn
-	var tail section
-	if err := c.decoder.decode(p, &tail); err != nil {
+	if err := c.decoder.decode(p, &c.decoded); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -114,10 +125,17 @@ func (r *server) more(b *block, p []byte) error {
 		return c.late(b.id)
 	case s.err != nil || s.heard:
 		return s.late()
-	case b.itself || !b.end || tail.large || s.lies(true) || !tail.trailers():
+	}
+	return c.trailers(s, b)
+}
+
+// trailers takes those of a stream, which were decoded.
+func (c *Conn) trailers(s *Stream, b *block) error {
+	tail := &c.decoded
+	if b.itself || !b.end || tail.large || s.lies(true) || !tail.trailers() {
 		return http2.StreamError{StreamID: s.id, Code: http2.ErrCodeProtocol}
 	}
-	s.tail = tail
+	s.tail, *tail = *tail, s.tail
 	s.half(&s.heard)
 	s.wake.Broadcast()
 	return nil

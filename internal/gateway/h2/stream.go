@@ -28,6 +28,10 @@ type Watcher interface{ Gone() }
 type Stream struct {
 	// Request is what a client asks for. In the server's role only.
 	Request h1.Request
+	// Response is the answer to it. In the role of who asks only: see Answer.
+	Response h1.Response
+	// Woke says that its connection had been idle before.
+	Woke bool
 	// Refused is why it is to be answered without having been understood; or nil.
 	Refused *h1.Error
 
@@ -53,6 +57,15 @@ type Stream struct {
 	err      error
 	readBy   time.Time // when a Read fails; zero: never
 	stalled  time.Time // since when the peer's window has let nothing through; zero: it does
+
+	// In the role of who asks:
+	toHEAD      bool
+	at          uint64     // how many bytes go before the request
+	interim     []*interim // answers that have come and have not been taken
+	answered    bool       // the head of the last one has come
+	refused     bool       // the peer has done nothing with the request
+	interrupted bool       // nothing is read any more
+	mute        bool       // nothing is written any more
 }
 
 var streams = sync.Pool{New: func() any { return new(Stream) }}
@@ -69,9 +82,10 @@ func newStream(c *Conn, id uint32) *Stream {
 // recycle makes ready for another use. Nobody knows the stream any more.
 func (s *Stream) recycle() {
 	s.Request.Reset()
+	s.Response.Reset()
 	s.head.reset()
 	s.tail.reset()
-	*s = Stream{Request: s.Request, head: s.head, tail: s.tail}
+	*s = Stream{Request: s.Request, Response: s.Response, head: s.head, tail: s.tail}
 	streams.Put(s)
 }
 
@@ -98,6 +112,8 @@ func (s *Stream) Abandon() {
 	s.watcher = nil
 	switch {
 	case s.shut:
+	case c.asks:
+		c.fail(s.id, http2.ErrCodeCancel)
 	case s.said:
 		s.how = byUs
 		s.close()
@@ -106,6 +122,7 @@ func (s *Stream) Abandon() {
 		c.fail(s.id, http2.ErrCodeInternal)
 	}
 	c.giveBack(s.body.clear())
+	c.spare += s.in.size - defaultWindow
 	delete(c.streams, s.id)
 	c.gone.add(s.id, s.how)
 	if len(c.streams) == 0 {
@@ -119,14 +136,44 @@ func (s *Stream) Abandon() {
 func (s *Stream) Read(p []byte) (n int, err error) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	for s.err == nil && s.body.size == 0 && !s.heard && !s.deaf {
+	for s.quiet() {
 		if !s.readBy.IsZero() && !s.conn.now().Before(s.readBy) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		s.wake.Wait()
 	}
+	return s.take(p)
+}
+
+// TryRead is Read for who does not wait: it takes nothing when nothing is there.
+func (s *Stream) TryRead(p []byte) (n int, err error) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.quiet() {
+		return 0, nil
+	}
+	return s.take(p)
+}
+
+// Wait waits until TryRead has something to say.
+func (s *Stream) Wait() {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	for s.quiet() {
+		s.wake.Wait()
+	}
+}
+
+// quiet says whether there is nothing to be read, and something may come.
+func (s *Stream) quiet() bool {
+	return s.err == nil && s.body.size == 0 && !s.heard && !s.deaf && !s.interrupted
+}
+
+func (s *Stream) take(p []byte) (n int, err error) {
 	switch {
-	case s.err != nil:
+	case s.interrupted:
+		return 0, errInterrupted
+	case s.err != nil && !s.remains():
 		return 0, s.err
 	case s.deaf:
 		return 0, errNotWanted
@@ -137,6 +184,12 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// remains says whether something of an answer can be read although its stream was
+// broken off: what has come before has come.
+func (s *Stream) remains() bool {
+	return s.conn.asks && s.how != byUs && (s.heard || s.body.size > 0)
 }
 
 // SetReadDeadline sets when reads fail that nothing comes for; the zero time: never.
@@ -168,19 +221,29 @@ func (s *Stream) Trailers() []h1.Field { return s.tail.fields }
 // giveBack lets the peer send n bytes that were read.
 func (s *Stream) giveBack(n int) {
 	c := s.conn
-	if !s.heard {
-		give := s.in.give
+	if !s.heard && s.err == nil {
+		var more int
 		if s.body.size == 0 {
-			give = s.in.grow
+			more = s.in.grow(n, &c.spare)
+		} else {
+			more = s.in.give(n)
 		}
-		if more := give(n); more > 0 {
+		if more > 0 {
 			c.own(c.out.framer.WriteWindowUpdate(s.id, uint32(more)))
 		}
 	}
 	c.giveBack(n)
 }
 
+// giveBack notes that n bytes of bodies are not held any more.
 func (c *Conn) giveBack(n int) {
+	if !c.asks {
+		c.reopen(n)
+	}
+}
+
+// reopen lets the peer send n bytes more, on whichever stream.
+func (c *Conn) reopen(n int) {
 	if more := c.in.give(n); more > 0 && c.ended == nil {
 		c.own(c.out.framer.WriteWindowUpdate(0, uint32(more)))
 	}
@@ -210,6 +273,7 @@ func (s *Stream) breakOff(err error) {
 		return
 	}
 	s.err = err
+	s.refused = s.refused || s.conn.asks && s.at >= s.conn.out.handed
 	s.close()
 	s.wake.Broadcast()
 	if s.watcher != nil {

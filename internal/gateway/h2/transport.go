@@ -22,5 +22,9 @@ func (i input) Read(p []byte) (int, error) {
 	if i.conn.transport.Buffered() == 0 {
 		i.conn.pause()
 	}
-	return i.conn.transport.Read(p)
+	n, err := i.conn.transport.Read(p)
+	if c := i.conn; c.asks {
+		c.heardAt.Store(int64(c.now().Sub(c.born)))
+	}
+	return n, err
 }

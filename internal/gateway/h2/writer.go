@@ -39,6 +39,7 @@ type writer struct {
 	waiting *batch        // nil: nothing waits
 	owed    int           // frames of the connection's own that wait
 	writing bool          // a goroutine is in the transport
+	handed  uint64        // how many bytes the transport has been given
 	room    sync.Cond     // there may be some, or the connection has ended
 
 	encoder *hpack.Encoder
@@ -177,19 +178,23 @@ func (c *Conn) writeBatch() {
 	b := w.waiting
 	w.waiting, w.owed = nil, 0
 	w.room.Broadcast()
+	size := len(b.bytes)
+	w.handed += uint64(size)
 	c.mu.Unlock()
-	_, err := c.transport.Write(b.bytes)
+	n, err := c.transport.Write(b.bytes)
 	b.bytes = b.bytes[:0]
 	batches.Put(b)
 	c.mu.Lock()
 	if err != nil {
+		w.handed -= uint64(size - n)
 		c.breakOff(err)
 	}
 }
 
-// await waits until the messages that wait have room for another piece.
-func (c *Conn) await() {
-	for c.out.size() >= roomFor && c.ended == nil {
+// await waits until the messages that wait have room for another piece of the stream's.
+func (s *Stream) await() {
+	c := s.conn
+	for c.out.size() >= roomFor && c.ended == nil && !s.mute {
 		if !c.out.writing {
 			c.flush()
 			continue

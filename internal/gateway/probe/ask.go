@@ -43,7 +43,11 @@ func Network(forbidden func(address string) bool) Asker {
 		}
 		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
-		if err := get(c, t); err != nil {
+		ask := get
+		if t.H2C {
+			ask = get2
+		}
+		if err := ask(ctx, c, t); err != nil {
 			if ctx.Err() != nil {
 				return fmt.Errorf("no answer within %s", t.Timeout)
 			}
@@ -53,8 +57,7 @@ func Network(forbidden func(address string) bool) Asker {
 	}
 }
 
-func get(c net.Conn, t Target) error {
-	expect := cmp.Or(t.Expect, http.StatusOK)
+func get(_ context.Context, c net.Conn, t Target) error {
 	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nConnection: close\r\n\r\n", t.Path, t.Address, userAgent)
 	if err != nil {
 		return err
@@ -65,14 +68,38 @@ func get(c net.Conn, t Target) error {
 		if err != nil {
 			return fmt.Errorf("read the answer to GET %s: %w", t.Path, err)
 		}
-		if resp.StatusCode != expect && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
+		if resp.StatusCode != t.expect() && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-		if resp.StatusCode != expect {
-			return fmt.Errorf("GET %s answered %d, not %d", t.Path, resp.StatusCode, expect)
-		}
-		return nil
+		return judge(resp, t)
 	}
 }
+
+// get2 is get by HTTP/2.
+func get2(ctx context.Context, c net.Conn, t Target) error {
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: only, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	defer tr.CloseIdleConnections()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Address+t.Path, nil)
+	if err != nil {
+		return err
+	}
+	q.Header.Set("User-Agent", userAgent)
+	resp, err := tr.RoundTrip(q)
+	if err != nil {
+		return fmt.Errorf("read the answer to GET %s by HTTP/2: %w", t.Path, err)
+	}
+	return judge(resp, t)
+}
+
+func judge(resp *http.Response, t Target) error {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+	_ = resp.Body.Close()
+	if resp.StatusCode != t.expect() {
+		return fmt.Errorf("GET %s answered %d, not %d", t.Path, resp.StatusCode, t.expect())
+	}
+	return nil
+}
+
+func (t *Target) expect() int { return cmp.Or(t.Expect, http.StatusOK) }

@@ -6,7 +6,8 @@
 // the interval, until the first success; then once an interval. Hurry makes it
 // quick again, for example when a request found nobody listening.
 //
-// An HTTP probe is healthy when it is answered by exactly 200. Redirects are not
+// An HTTP probe is healthy when it is answered by exactly 200, by HTTP/1.1 or, where a
+// load balancer speaks that to its instances, HTTP/2 without TLS. Redirects are not
 // followed, and at most 64 KiB of the answer are read. Once asks a single time, for
 // an answer that may be another.
 package probe

@@ -181,7 +181,11 @@ func TestWhatIsHealthy(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	srv := httptest.NewServer(mux)
+	srv := httptest.NewUnstartedServer(mux)
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetHTTP1(true)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -210,9 +214,11 @@ func TestWhatIsHealthy(t *testing.T) {
 		t.Run(c.path, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			err := Network(nil)(ctx, Target{Address: c.address, Path: c.path, Timeout: 500 * time.Millisecond})
-			if (err == nil) != c.healthy {
-				t.Errorf("got %v", err)
+			for _, h2c := range []bool{false, true} {
+				err := Network(nil)(ctx, Target{Address: c.address, Path: c.path, H2C: h2c, Timeout: 500 * time.Millisecond})
+				if (err == nil) != c.healthy {
+					t.Errorf("by HTTP/2 %v: got %v", h2c, err)
+				}
 			}
 		})
 	}

@@ -12,6 +12,7 @@ type Target struct {
 	// Started tells a process from its predecessor at the same address, in nanoseconds.
 	Started  int64
 	Path     string // empty: a TCP connect
+	H2C      bool   // asked by HTTP/2 without TLS
 	Expect   int    // the status that is a success; 0: 200
 	Interval time.Duration
 	Timeout  time.Duration

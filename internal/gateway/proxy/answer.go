@@ -20,7 +20,7 @@ func (x *exchange) finish(v verdict, end tally.End, o outcome) {
 	switch v {
 	case verdictDone:
 		if o.orderly && o.err != nil && o.status != http.StatusSwitchingProtocols {
-			_ = x.client.finish(nil)
+			_ = x.client.finish(lastWords(&o))
 		}
 	case verdictBad:
 		x.log("The backend gave no whole answer", o)
@@ -37,6 +37,14 @@ func (x *exchange) finish(v verdict, end tally.End, o outcome) {
 		}
 		x.client.abort()
 	}
+}
+
+// lastWords end a stream whose drain is over, as far as it has any.
+func lastWords(o *outcome) []h1.Field {
+	if o.grpc {
+		return grpcAgain
+	}
+	return nil
 }
 
 // unserved answers a request that no member took.

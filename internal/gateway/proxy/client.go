@@ -13,7 +13,8 @@ import (
 type client interface {
 	// protocol is what it speaks, as logs have it.
 	protocol() string
-	// early is the whole body of n bytes, when that has come with the head, else nil.
+	// early is the whole body of n bytes, or of h1.LengthChunked, when that has come
+	// with the head and nothing follows; else nil.
 	early(n int64) []byte
 	// read takes what comes of the body next; io.EOF: nothing will.
 	read(p []byte) (int, error)

@@ -3,7 +3,7 @@
 //
 // A Front is one listening socket. It speaks HTTP/1.1 on connections of its own,
 // in front (package h1 reads and writes the messages) and behind (package
-// upstream). Whether there is TLS in front is seen when a connection begins (hands
+// upstream), or HTTP/2 (package h2), on either side. Whether there is TLS in front is seen when a connection begins (hands
 // are shaken in its own goroutine, in the time that a head may take) and nowhere else. Each of a client's connections has one goroutine, which reads a head,
 // has it answered and passes the answer on; a body that is streamed to a backend
 // has one more. A connection that begins as one of HTTP/2 does is package h2's from
@@ -11,7 +11,9 @@
 // replaced whole; a request uses the one that was there when it began.
 //
 // An exchange, which is one request over all its attempts, sees whom it answers
-// through the interface client, and knows nothing of how that one speaks.
+// through the interface client, and knows nothing of how that one speaks. Nor does it
+// know how the process is spoken to, which it reaches by a link: one has a connection
+// for itself (link1), the other a stream of one that is shared (link2).
 //
 // # What waiting costs
 //

@@ -25,6 +25,9 @@ const (
 	// maxRefused is how often a request may find nobody listening, and wait for
 	// somebody to, before it tries each member once more at most.
 	maxRefused = 32
+	// maxTurnedAway is how often a process may say that it has done nothing with a
+	// request, before it is tried no more.
+	maxTurnedAway = 3
 )
 
 // Why a request ends before it was answered, beside context.DeadlineExceeded.
@@ -59,18 +62,19 @@ type exchange struct {
 	keys    []pool.Key // of members that the client was given
 
 	// What stays, to be used again:
-	resp    h1.Response
-	chunks  h1.Chunked // of the answer
-	out     []byte     // the request as it is sent
-	store   []byte     // of kept
-	escaped []byte     // of path
-	cookie  []byte     // that the client is given
+	one     link1
+	two     link2
+	resp    *h1.Response // of one or two
+	store   []byte       // of kept
+	escaped []byte       // of path
+	calls   messages     // of the answer, where that is gRPC's
+	cookie  []byte       // that the client is given
 
 	mu     sync.Mutex
-	conn   *upstream.Conn // of the attempt in progress
-	stream *stream        // what conn has become
-	broken bool           // Interrupt was called during the attempt
-	cause  error          // why the request ends
+	link   link    // of the attempt in progress
+	stream *stream // what its connection has become
+	broken bool    // Interrupt was called during the attempt
+	cause  error   // why the request ends
 	cancel context.CancelCauseFunc
 }
 
@@ -87,14 +91,12 @@ func (x *exchange) start(c *Config, from client, r *h1.Request, on *conn) {
 // forget drops what belongs to the request.
 func (x *exchange) forget() {
 	clear(x.tried)
-	if cap(x.out) > copySize {
-		x.out = nil
-	}
-	x.resp.Reset()
+	x.one.forget()
+	x.two.forget()
 	x.front, x.config, x.route, x.client, x.req, x.kept = nil, nil, nil, nil, nil, nil
 	x.keys = x.keys[:0]
 	x.fresh, x.refused, x.tried, x.last, x.again = false, 0, x.tried[:0], outcome{}, again{}
-	x.claim = pool.Claim{}
+	x.claim, x.resp = pool.Claim{}, nil
 	x.broken, x.cause, x.told = false, nil, told{}
 }
 
@@ -120,6 +122,11 @@ func (x *exchange) choose() bool {
 	}
 	if x.route = x.config.Routes.Match(x.req.Host, x.path()); x.route == nil {
 		x.plain(http.StatusNotFound, "no route matches", false)
+		x.record(accesslog.Refused)
+		return false
+	}
+	if x.config.H2C && x.req.Upgrade != nil {
+		x.plain(http.StatusNotImplemented, "a connection to instances that are spoken to by HTTP/2 (backendProtocol: h2c) cannot be upgraded", false)
 		x.record(accesslog.Refused)
 		return false
 	}
@@ -238,6 +245,13 @@ func (x *exchange) takeBody() bool {
 	switch {
 	case r.Length == 0:
 		return true
+	case r.Length < 0 && !r.Expect100:
+		x.kept = x.client.early(h1.LengthChunked)
+		if limit <= 0 || int64(len(x.kept)) <= limit {
+			return true
+		}
+		x.refuse(errBodyTooLarge)
+		return false
 	case limit > 0 && r.Length > limit:
 		x.refuse(errBodyTooLarge)
 		return false
@@ -279,18 +293,15 @@ func (x *exchange) streams() bool { return x.req.Length != 0 && x.kept == nil }
 func (x *exchange) attempt() outcome {
 	m := x.claim.Member
 	x.attempts++
-	c, err := x.connect(m.Backend)
+	l, err := x.connect(m.Backend)
 	var o outcome
 	if err != nil {
 		o.err = err
 		x.notReached(m, err)
 	} else {
-		o = x.talk(c)
-		if broken := x.letGo(); broken || o.err != nil || !o.keep {
-			c.Close()
-		} else {
-			c.Keep()
-		}
+		o = x.talk(l)
+		broken := x.letGo()
+		l.leave(!broken && o.err == nil && o.keep)
 	}
 	x.explain(m, &o)
 	o.cut = max(o.cut, x.release(o.died))
@@ -306,16 +317,20 @@ func (x *exchange) release(died bool) pool.Cut {
 	return x.route.Pool.Release(&x.claim, died)
 }
 
-// connect returns a pooled connection, where that is safe, or a new one.
-func (x *exchange) connect(b *upstream.Backend) (*upstream.Conn, error) {
+// connect finds a way to the process: a connection that is there, where that is
+// safe, or a new one.
+func (x *exchange) connect(b *upstream.Backend) (link, error) {
+	repeatable := x.again.idempotent && !x.streams()
+	if x.config.H2C {
+		return x.open(b, repeatable)
+	}
 	if !x.fresh {
-		repeatable := x.again.idempotent && !x.streams()
 		maxAge := upstream.IdleTime
 		if !repeatable {
 			maxAge = freshFor
 		}
 		if c := b.Reusable(maxAge, !repeatable); c != nil {
-			return x.hold(c), nil
+			return x.alone(c), nil
 		}
 	}
 	ctx := x.slowly()
@@ -324,7 +339,35 @@ func (x *exchange) connect(b *upstream.Backend) (*upstream.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.hold(c), nil
+	return x.alone(c), nil
+}
+
+// alone is a connection that the request has for itself.
+func (x *exchange) alone(c *upstream.Conn) link {
+	x.one.start(c, x.req)
+	return x.hold(&x.one)
+}
+
+// open opens a stream on a connection that other requests use too. What cannot be
+// sent again needs one that has been heard of lately.
+func (x *exchange) open(b *upstream.Backend, repeatable bool) (link, error) {
+	l := &x.two
+	l.prepare(x)
+	l.ask.Within = 0
+	if x.fresh || !repeatable {
+		l.ask.Within = freshFor
+	}
+	s := b.TryOpen(&l.ask)
+	if s == nil {
+		ctx := x.slowly()
+		defer x.quickly()
+		var err error
+		if s, err = b.Open(ctx, &l.ask); err != nil {
+			return nil, err
+		}
+	}
+	l.start(s)
+	return x.hold(l), nil
 }
 
 // notReached takes a member out of the choice when it is to blame that no
@@ -352,7 +395,7 @@ func (x *exchange) explain(m *pool.Member, o *outcome) {
 		o.timedOut = true
 	case cause != nil:
 		o.clientGone = true
-	case o.sent && !o.clientGone && x.route.Pool.WasCut(&x.claim) != pool.CutDrain:
+	case (o.sent || !x.again.whole) && !o.clientGone && x.route.Pool.WasCut(&x.claim) != pool.CutDrain:
 		if o.died = m.Backend.Died(context.Background()); o.died {
 			x.route.Pool.Refuse(m)
 		}
@@ -362,8 +405,13 @@ func (x *exchange) explain(m *pool.Member, o *outcome) {
 // retry notes what the next attempt must know of this one.
 func (x *exchange) retry(o outcome) {
 	m := x.claim.Member
+	if o.turnedAway {
+		x.refused++
+	}
 	switch {
-	case o.reused && !o.died:
+	case o.turnedAway && x.refused > maxTurnedAway:
+		x.tried = append(x.tried, m)
+	case o.reused && !o.died && !x.fresh:
 		// The other end closed it while it was idle: that says nothing about the process.
 		x.fresh = true
 	case o.sent:

@@ -33,6 +33,8 @@ type Config struct {
 	Affinity []byte
 	TLS      *tls.Config // nil: clients speak plain HTTP
 	Redirect *Redirect   // nil: requests go to members
+	// H2C has processes spoken to by HTTP/2.
+	H2C bool
 }
 
 // Options are a front's collaborators.

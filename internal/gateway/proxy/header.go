@@ -73,23 +73,34 @@ func dropped(k h1.Kind, trusted bool) bool {
 
 func appendForwarded(dst []byte, r *h1.Request, from sender) []byte {
 	dst = append(dst, "X-Forwarded-For: "...)
-	host := r.Host
+	dst = append(appendForwardedFor(dst, r, from), "\r\n"...)
+	dst = h1.AppendField(dst, "X-Forwarded-Host", forwardedHost(r, from))
+	return h1.AppendField(dst, "X-Forwarded-Proto", scheme(r, from))
+}
+
+// appendForwardedFor appends whom the request came from, over all proxies that are trusted.
+func appendForwardedFor(dst []byte, r *h1.Request, from sender) []byte {
 	if from.trusted {
-		if v := first(r, h1.XForwardedHost); v != nil {
-			host = v
-		}
 		for i := range r.Fields {
 			if f := &r.Fields[i]; f.Kind == h1.XForwardedFor {
 				dst = append(append(dst, f.Value...), ", "...)
 			}
 		}
 	}
-	dst = append(from.address.AppendTo(dst), "\r\n"...)
-	dst = h1.AppendField(dst, "X-Forwarded-Host", host)
-	return h1.AppendField(dst, "X-Forwarded-Proto", scheme(r, from))
+	return from.address.AppendTo(dst)
 }
 
-var httpScheme, httpsScheme = []byte("http"), []byte("https")
+// forwardedHost is whom the client asked, or did so by a proxy that is trusted.
+func forwardedHost(r *h1.Request, from sender) []byte {
+	if from.trusted {
+		if v := first(r, h1.XForwardedHost); v != nil {
+			return v
+		}
+	}
+	return r.Host
+}
+
+var httpScheme, httpsScheme = []byte("http"), []byte("https") // never written to
 
 // scheme is how the client sent the request, or said to by a proxy that is trusted.
 func scheme(r *h1.Request, from sender) []byte {
@@ -116,7 +127,18 @@ func first(r *h1.Request, kind h1.Kind) []byte {
 
 // appendCookie appends a Cookie field without the console's session.
 func appendCookie(dst, v []byte) []byte {
-	before, separator := len(dst), "Cookie: "
+	const name = "Cookie: "
+	before := len(dst)
+	dst = append(dst, name...)
+	if dst = appendCookies(dst, v); len(dst) == before+len(name) {
+		return dst[:before]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendCookies appends the cookies but the console's session.
+func appendCookies(dst, v []byte) []byte {
+	separator := ""
 	for pair := range bytes.SplitSeq(v, []byte(";")) {
 		pair = bytes.TrimSpace(pair)
 		name, _, _ := bytes.Cut(pair, []byte("="))
@@ -125,10 +147,7 @@ func appendCookie(dst, v []byte) []byte {
 			separator = "; "
 		}
 	}
-	if len(dst) == before {
-		return dst
-	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
 // appendTrailerNames appends a Trailer field with those of the list that may come.

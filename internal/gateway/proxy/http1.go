@@ -98,7 +98,7 @@ func (h *http1) proceed() error {
 }
 
 func (h *http1) interim(a *h1.Response) error {
-	h.out = h1.AppendStatusLine(h.out[:0], a.Status, a.Reason)
+	h.statusLine(a.Status, a.Reason)
 	for i := range a.Fields {
 		if f := &a.Fields[i]; !f.Hop && f.Kind != h1.ContentLength {
 			h.out = h1.AppendField(h.out, f.Name, f.Value)
@@ -112,12 +112,12 @@ func (h *http1) begin(a *h1.Response) {
 	h.beginLine(a.Status, a.Reason)
 	h.framing = h.framingOf(a)
 	h.left = a.Length
-	dated, sized := false, h.framing != byChunks && a.Status != http.StatusNoContent
+	dated, sized, counted := false, h.framing != byChunks && a.Status != http.StatusNoContent, false
 	for i := range a.Fields {
 		f := &a.Fields[i]
 		switch {
 		case f.Kind == h1.ContentLength:
-			if !sized {
+			if counted = sized; !sized {
 				continue
 			}
 		case f.Hop:
@@ -130,8 +130,11 @@ func (h *http1) begin(a *h1.Response) {
 		}
 		h.out = h1.AppendField(h.out, f.Name, f.Value)
 	}
-	if h.framing == byChunks {
+	switch {
+	case h.framing == byChunks:
 		h.out = h1.AppendLength(h.out, h1.LengthChunked)
+	case h.framing == byLength && !counted: // in HTTP/2 the end says so itself
+		h.out = h1.AppendLength(h.out, h.left)
 	}
 	h.endHead(dated)
 }
@@ -152,9 +155,17 @@ func (h *http1) beginLine(status int, reason []byte) {
 	if h.req.Expect100 {
 		h.expecting.end()
 	}
-	h.out = h1.AppendStatusLine(h.out[:0], status, reason)
+	h.statusLine(status, reason)
 	if h.req.Minor == 0 {
 		h.out[len("HTTP/1.")] = '0'
+	}
+}
+
+func (h *http1) statusLine(status int, reason []byte) {
+	if reason == nil { // in HTTP/2 there is none
+		h.out = h1.AppendStatusLine(h.out[:0], status, http.StatusText(status))
+	} else {
+		h.out = h1.AppendStatusLine(h.out[:0], status, reason)
 	}
 }
 

@@ -44,13 +44,14 @@ type http2 struct {
 	kept   []byte     // a body that came whole
 	left   int64      // of an answer whose length was said; -1: it was not
 	done   bool       // all of the answer was sent
+	call   bool       // the answer has begun, and is gRPC's
 
 	expecting expecting
 }
 
 func (h *http2) start(m *http2Conn, s *h2.Stream) {
 	h.on, h.stream = m, s
-	h.left, h.done = -1, false
+	h.left, h.done, h.call = -1, false, false
 	h.expecting.reset()
 }
 
@@ -91,12 +92,18 @@ func (h *http2) Gone() { h.x.end(errClientGone) }
 func (h *http2) protocol() string { return "HTTP/2" }
 
 func (h *http2) early(n int64) []byte {
-	if have, rest := h.stream.Buffered(); !rest || int64(have) != n {
+	have, rest := h.stream.Buffered()
+	switch {
+	case !rest || have > keepBody:
+		return nil
+	case n == h1.LengthChunked && len(h.stream.Trailers()) > 0 || n >= 0 && int64(have) != n:
 		return nil
 	}
-	h.kept = slices.Grow(h.kept[:0], int(n))[:n]
-	if m, _ := h.stream.Read(h.kept); int64(m) != n {
-		return nil
+	h.kept = slices.Grow(h.kept[:0], max(have, 1))[:have] // not nil
+	if have > 0 {
+		if m, _ := h.stream.Read(h.kept); m != have {
+			return nil
+		}
 	}
 	return h.kept
 }
@@ -177,6 +184,7 @@ func (h *http2) begin(a *h1.Response) {
 		}
 		h.fields = append(h.fields, *f)
 	}
+	h.call = isGRPC(a.Fields)
 	h.endHead(dated, h.left == 0)
 }
 
@@ -232,6 +240,10 @@ func (h *http2) finish(trailers []h1.Field) error {
 }
 
 func (h *http2) plain(status int, why string, again bool) {
+	if isGRPC(h.stream.Request.Fields) {
+		h.plainGRPC(status, why)
+		return
+	}
 	text := strconv.Itoa(status) + " " + http.StatusText(status) + ": " + why + "\n"
 	h.status(status)
 	h.add(contentTypeName, plainText)
@@ -248,7 +260,15 @@ func (h *http2) plain(status int, why string, again bool) {
 	h.stream.CloseRead()
 }
 
-func (h *http2) abort() { h.stream.Reset(xhttp2.ErrCodeInternal) }
+// abort resets the stream. A call of gRPC's whose answer has begun is told that it
+// may be made again: a reset would say that something is wrong with it.
+func (h *http2) abort() {
+	if h.call && !h.done && h.stream.WriteHead(grpcBroken, true) == nil {
+		h.stream.CloseRead()
+		return
+	}
+	h.stream.Reset(xhttp2.ErrCodeInternal)
+}
 
 // takeOver is refused: other streams use the connection.
 func (h *http2) takeOver() *socket.Conn { return nil }

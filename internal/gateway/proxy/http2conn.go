@@ -11,10 +11,6 @@ import (
 	"github.com/droverhq/drover/internal/gateway/h2"
 )
 
-// directRead is how much room makes a read into a buffer of the connection's own
-// not worth while.
-const directRead = headSize
-
 // http2Conn is a client's connection that carries many requests at once. The
 // connection's goroutine reads it, and each request has one of its own.
 type http2Conn struct {
@@ -65,19 +61,7 @@ func (c *conn) serveHTTP2() {
 }
 
 // Read takes what comes next. While nothing does, the connection holds no buffer.
-func (m *http2Conn) Read(p []byte) (int, error) {
-	in := &m.conn.in
-	if len(in.Buffered()) == 0 {
-		in.Release()
-		if len(p) >= directRead {
-			return in.Read(p)
-		}
-		if err := in.Fill(); err != nil {
-			return 0, err
-		}
-	}
-	return in.Read(p)
-}
+func (m *http2Conn) Read(p []byte) (int, error) { return m.conn.in.Next(p) }
 
 // Write gives the client as long as it takes, while it takes something.
 func (m *http2Conn) Write(p []byte) (int, error) {

@@ -1,16 +1,14 @@
 package proxy
 
-import "github.com/droverhq/drover/internal/gateway/upstream"
-
-// hold makes c what Interrupt breaks.
-func (x *exchange) hold(c *upstream.Conn) *upstream.Conn {
+// hold makes l what Interrupt breaks.
+func (x *exchange) hold(l link) link {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.conn, x.stream = c, nil
+	x.link, x.stream = l, nil
 	if x.broken || x.cause != nil {
-		c.Interrupt()
+		l.interrupt()
 	}
-	return c
+	return l
 }
 
 // become makes s what Interrupt ends.
@@ -23,11 +21,11 @@ func (x *exchange) become(s *stream) {
 	}
 }
 
-// letGo ends Interrupt's power over the connection, and says whether it was used.
+// letGo ends Interrupt's power over the attempt, and says whether it was used.
 func (x *exchange) letGo() (broken bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.conn, x.stream = nil, nil
+	x.link, x.stream = nil, nil
 	return x.broken || x.cause != nil
 }
 
@@ -43,8 +41,8 @@ func (x *exchange) interrupt() {
 	switch {
 	case x.stream != nil:
 		x.stream.interrupt()
-	case x.conn != nil:
-		x.conn.Interrupt()
+	case x.link != nil:
+		x.link.interrupt()
 	}
 }
 

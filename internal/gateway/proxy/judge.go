@@ -22,12 +22,16 @@ type outcome struct {
 	timedOut bool
 	// sent: bytes may have reached the process.
 	sent bool
+	// turnedAway: a connection was made, and all the same nothing was sent.
+	turnedAway bool
 	// forwarded: the client has got something of the answer.
 	forwarded bool
 	// reused: it was sent on a connection that had been idle.
 	reused bool
 	// stream: an upgraded connection or an event stream, which has no end of its own.
 	stream bool
+	// grpc: it is gRPC's, and can be told why it ends.
+	grpc bool
 	// left: the process ended the stream; it may, as long as it lives.
 	left bool
 	// orderly: the stream was ended in order at the drain's time-out.

@@ -60,7 +60,7 @@ func (x *exchange) upgrade(c *upstream.Conn, o *outcome) error {
 	}
 	defer client.Close()
 	o.forwarded, o.stream = true, true
-	if err := writeSwitching(client, &x.resp, x.req.Upgrade); err != nil {
+	if err := writeSwitching(client, x.resp, x.req.Upgrade); err != nil {
 		o.clientGone = true
 		return fmt.Errorf("write to the client: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/h1"
-	"github.com/droverhq/drover/internal/gateway/upstream"
 )
 
 const (
@@ -26,7 +25,7 @@ var errBodyTooLarge = &h1.Error{Status: 413, Reason: "the body is larger than th
 // upload sends a request's body to the backend while the answer is read.
 type upload struct {
 	x    *exchange
-	conn *upstream.Conn
+	link link
 	ask  chan struct{} // closed: the backend wants the body
 	quit chan struct{} // closed: nobody wants it any more
 	done chan struct{} // closed: the goroutine has ended; the results below are valid
@@ -43,8 +42,8 @@ type upload struct {
 	backendErr error
 }
 
-func (x *exchange) startUpload(c *upstream.Conn) *upload {
-	u := &upload{x: x, conn: c, ask: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
+func (x *exchange) startUpload(l link) *upload {
+	u := &upload{x: x, link: l, ask: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{})}
 	if !x.req.Expect100 {
 		u.proceed()
 	}
@@ -68,12 +67,11 @@ func (u *upload) stop(answered bool) {
 	default:
 		u.x.client.limitRead(time.Unix(1, 0))
 	}
-	_ = u.conn.TCP.SetWriteDeadline(time.Unix(1, 0))
+	u.link.stopSending()
 	u.mu.Unlock()
 	<-u.done
 	if u.whole || !u.begun {
 		u.x.client.limitRead(time.Time{})
-		_ = u.conn.TCP.SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -114,16 +112,12 @@ func (u *upload) run() {
 	u.mu.Lock()
 	u.begun = !u.stopped
 	u.mu.Unlock()
-	switch {
-	case !u.begun:
+	if !u.begun {
 		return
-	case u.x.req.Length == h1.LengthChunked:
-		u.whole = u.copy(u.sendChunk) && u.sendEnd()
-	default:
-		u.whole = u.copy(u.sendPiece)
 	}
+	u.whole = u.copy() && u.end()
 	if u.clientErr != nil {
-		u.conn.Interrupt() // there will be no whole request to answer
+		u.link.interrupt() // there will be no whole request to answer
 	}
 }
 
@@ -147,33 +141,9 @@ const (
 	bodyBehind = len("\r\n")
 )
 
-func (u *upload) sendPiece(buf []byte, n int) error {
-	_, err := u.conn.Write(buf[bodyAt : bodyAt+n])
-	return err
-}
-
-func (u *upload) sendChunk(buf []byte, n int) error {
-	var size [bodyAt]byte
-	head := h1.AppendChunkSize(size[:0], n)
-	begin := bodyAt - len(head)
-	copy(buf[begin:], head)
-	_, err := u.conn.Write(h1.AppendEnd(buf[begin : bodyAt+n]))
-	return err
-}
-
-// sendEnd ends a body in chunks.
-func (u *upload) sendEnd() bool {
-	end := h1.AppendLastChunk(nil)
-	for _, f := range u.x.client.trailers() {
-		end = h1.AppendField(end, f.Name, f.Value)
-	}
-	_, u.backendErr = u.conn.Write(h1.AppendEnd(end))
-	return u.backendErr == nil
-}
-
 // copy reads the body to its end and sends it, piece by piece, as it comes. What
 // nobody wants any more is still read, up to a limit.
-func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
+func (u *upload) copy() (whole bool) {
 	var buf buffer
 	buf.lend()
 	defer buf.free()
@@ -190,7 +160,7 @@ func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
 		case u.backendErr != nil || u.stopping():
 			unwanted += n
 		case n > 0:
-			u.backendErr = send(buf.bytes, n)
+			u.backendErr = u.link.sendPiece(buf.bytes, n, errors.Is(err, io.EOF))
 			buf.filled(bodyAt + n + bodyBehind)
 		}
 		if errors.Is(err, io.EOF) {
@@ -198,10 +168,19 @@ func (u *upload) copy(send func(buf []byte, n int) error) (whole bool) {
 		}
 		if err != nil {
 			u.fail(fmt.Errorf("read the request's body: %w", err))
+			u.mu.Lock()
+			u.begun = u.total > 0 // of who was only waited for nothing was taken
+			u.mu.Unlock()
 			return false
 		}
 	}
 	return false
+}
+
+// end ends the body.
+func (u *upload) end() bool {
+	u.backendErr = u.link.sendEnd(u.x.client.trailers())
+	return u.backendErr == nil
 }
 
 // fail notes that the client's part broke, unless it was stop that broke it.

@@ -177,6 +177,23 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.TCP.Read(p)
 }
 
+// directRead is how much room makes a read into a buffer of c's own not worth while.
+const directRead = 4 << 10
+
+// Next is Read for who may wait long: while nothing comes, c holds no buffer.
+func (c *Conn) Next(p []byte) (int, error) {
+	if len(c.Buffered()) == 0 {
+		c.Release()
+		if len(p) >= directRead {
+			return c.TCP.Read(p)
+		}
+		if err := c.Fill(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Read(p)
+}
+
 // Unread puts bytes, which are none of the buffer's, before all that will be read.
 // Nothing is buffered.
 func (c *Conn) Unread(p []byte) {

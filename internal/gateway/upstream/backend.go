@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/droverhq/drover/internal/gateway/h2"
 )
 
 const (
@@ -35,16 +37,22 @@ type Backend struct {
 	dialer  net.Dialer
 	dead    atomic.Bool
 
+	shared atomic.Pointer[[]*h2.Conn] // connections of HTTP/2; never changed, only replaced
+
 	mu      sync.Mutex
 	idle    []*Conn // the last one was used last
 	retired bool
+	flight  *flight   // a connection of HTTP/2 is being made; nil: none is
+	closed  bool      // no more connections of HTTP/2 are made
+	running int       // goroutines of those
+	ended   sync.Cond // one of them has
 }
 
 // New makes a Backend for the process that listens at address. pid is 0 when it
 // is not known. forbidden, which may be nil, refuses resolved addresses.
 func New(address string, pid int, forbidden func(address string) bool) *Backend {
 	b := &Backend{address: address, pid: pid}
-	b.dialer.Timeout = dialTimeout
+	b.dialer.Timeout, b.ended.L = dialTimeout, &b.mu
 	if pid > 0 {
 		b.dialer.KeepAlive = -1 // a process on this machine closes its connections when it dies
 	}
@@ -147,9 +155,15 @@ func (b *Backend) Retire(retired bool) {
 	}
 	b.mu.Unlock()
 	closeConns(gone)
+	if retired {
+		for _, c := range b.connections() {
+			c.Shutdown() // it ends with its last stream
+		}
+	}
 }
 
-// Sweep closes connections that were not used for IdleTime.
+// Sweep closes connections that were not used for IdleTime, or lead nowhere. It is
+// to be called about once a second.
 func (b *Backend) Sweep(now time.Time) {
 	b.mu.Lock()
 	n := 0
@@ -158,8 +172,10 @@ func (b *Backend) Sweep(now time.Time) {
 	}
 	gone := slices.Clone(b.idle[:n])
 	b.idle = slices.Delete(b.idle, 0, n)
+	retired := b.retired
 	b.mu.Unlock()
 	closeConns(gone)
+	b.sweepShared(now, retired)
 }
 
 func closeConns(list []*Conn) {

@@ -86,6 +86,7 @@ type Validate struct {
 // connect when Path is empty.
 type Check struct {
 	Path               string        `json:"path,omitempty"`
+	H2C                bool          `json:"h2c,omitempty"` // asked by HTTP/2
 	Interval           time.Duration `json:"interval"`
 	Timeout            time.Duration `json:"timeout"`
 	UnhealthyThreshold int           `json:"unhealthyThreshold"`
