@@ -247,6 +247,7 @@ func (x *exchange) takeBody() bool {
 		return true
 	case r.Length < 0 && !r.Expect100:
 		x.kept = x.client.early(h1.LengthChunked)
+		x.received = int64(len(x.kept))
 		if limit <= 0 || int64(len(x.kept)) <= limit {
 			return true
 		}
