@@ -185,23 +185,11 @@ func (r *client) begin(b *block, p []byte) error {
 }
 
 // more takes an answer's head, an interim one or the trailers.
-func (r *client) more(b *block, p []byte) error {
-	c := r.Conn
-	if err := c.decoder.decode(p, &c.decoded); err != nil {
-		return err
+func (r *client) more(s *Stream, b *block) error {
+	if s.answered {
+		return r.trailers(s, b)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.streams[b.id]
-	switch {
-	case s == nil:
-		return c.late(b.id)
-	case s.err != nil || s.heard:
-		return s.late()
-	case s.answered:
-		return c.trailers(s, b)
-	}
-	c.idle.earn(worth)
+	r.idle.earn(worth)
 	if err := s.answer(b.end); err != nil {
 		return s.broken(err, http2.ErrCodeProtocol)
 	}

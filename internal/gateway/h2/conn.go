@@ -19,12 +19,12 @@ type role interface {
 	settings() []http2.Setting
 	// begin takes a section on a stream that is not known.
 	begin(b *block, p []byte) error
-	// more takes another section on a stream that was known a moment ago.
-	more(b *block, p []byte) error
 	// pause is called when the reader is about to wait.
 	pause()
 	// What follows is called with the lock held.
 
+	// more takes another section on a stream, which was decoded.
+	more(s *Stream, b *block) error
 	// goAway takes the peer's word that it takes no more streams.
 	goAway(f *http2.GoAwayFrame) error
 	// reset takes the peer's word that it has broken off a stream.
@@ -202,10 +202,22 @@ func (c *Conn) headers(b *block, p []byte) error {
 	c.mu.Lock()
 	known := c.streams[b.id] != nil
 	c.mu.Unlock()
-	if known {
-		return c.role.more(b, p)
+	if !known {
+		return c.role.begin(b, p)
 	}
-	return c.role.begin(b, p)
+	if err := c.decoder.decode(p, &c.decoded); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch s := c.streams[b.id]; {
+	case s == nil: // it was released meanwhile
+		return c.late(b.id)
+	case s.err != nil || s.heard:
+		return s.late()
+	default:
+		return c.role.more(s, b)
+	}
 }
 
 // windowUpdate lets more be sent.

@@ -111,23 +111,7 @@ func (r *server) reset(s *Stream, _ http2.ErrCode) (err error) {
 	return err
 }
 
-// more takes trailers.
-func (r *server) more(b *block, p []byte) error {
-	c := r.Conn
-	if err := c.decoder.decode(p, &c.decoded); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.streams[b.id]
-	switch {
-	case s == nil:
-		return c.late(b.id)
-	case s.err != nil || s.heard:
-		return s.late()
-	}
-	return c.trailers(s, b)
-}
+func (r *server) more(s *Stream, b *block) error { return r.trailers(s, b) }
 
 // trailers takes those of a stream, which were decoded.
 func (c *Conn) trailers(s *Stream, b *block) error {

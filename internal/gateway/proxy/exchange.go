@@ -318,59 +318,6 @@ func (x *exchange) release(died bool) pool.Cut {
 	return x.route.Pool.Release(&x.claim, died)
 }
 
-// connect finds a way to the process: a connection that is there, where that is
-// safe, or a new one.
-func (x *exchange) connect(b *upstream.Backend) (link, error) {
-	repeatable := x.again.idempotent && !x.streams()
-	if x.config.H2C {
-		return x.open(b, repeatable)
-	}
-	if !x.fresh {
-		maxAge := upstream.IdleTime
-		if !repeatable {
-			maxAge = freshFor
-		}
-		if c := b.Reusable(maxAge, !repeatable); c != nil {
-			return x.alone(c), nil
-		}
-	}
-	ctx := x.slowly()
-	defer x.quickly()
-	c, err := b.Dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return x.alone(c), nil
-}
-
-// alone is a connection that the request has for itself.
-func (x *exchange) alone(c *upstream.Conn) link {
-	x.one.start(c, x.req)
-	return x.hold(&x.one)
-}
-
-// open opens a stream on a connection that other requests use too. What cannot be
-// sent again needs one that has been heard of lately.
-func (x *exchange) open(b *upstream.Backend, repeatable bool) (link, error) {
-	l := &x.two
-	l.prepare(x)
-	l.ask.Within = 0
-	if x.fresh || !repeatable {
-		l.ask.Within = freshFor
-	}
-	s := b.TryOpen(&l.ask)
-	if s == nil {
-		ctx := x.slowly()
-		defer x.quickly()
-		var err error
-		if s, err = b.Open(ctx, &l.ask); err != nil {
-			return nil, err
-		}
-	}
-	l.start(s)
-	return x.hold(l), nil
-}
-
 // notReached takes a member out of the choice when it is to blame that no
 // connection could be made.
 func (x *exchange) notReached(m *pool.Member, err error) {
