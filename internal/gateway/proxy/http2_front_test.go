@@ -180,7 +180,7 @@ func TestAFrontEndsHTTP2InOrder(t *testing.T) {
 	}()
 	idle.want("GOAWAY 2147483647 NO_ERROR", "GOAWAY 1 NO_ERROR", "end")
 	busy.want("GOAWAY 2147483647 NO_ERROR")
-	busy.wantLater("GOAWAY 3 NO_ERROR")
+	busy.wantLater("GOAWAY 3 NO_ERROR", `3: "a" end`)
 	close(release)
 	busy.wantLater(`1: "a" end`)
 	busy.want("end")

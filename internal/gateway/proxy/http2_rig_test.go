@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,16 +113,14 @@ func (k *talker) want(frames ...string) {
 	}
 }
 
-// wantLater is want among other frames.
-func (k *talker) wantLater(want string) {
+// wantLater is want in any order and among other frames.
+func (k *talker) wantLater(want ...string) {
 	k.t.Helper()
-	for {
+	for len(want) > 0 {
 		got := k.next()
-		if got == want {
-			return
-		}
 		if got == "end" || strings.Contains(got, "closed") {
 			k.t.Fatalf("got no %q", want)
 		}
+		want = slices.DeleteFunc(want, func(w string) bool { return w == got })
 	}
 }
