@@ -19,7 +19,7 @@ type crowd struct {
 func everybody() crowd {
 	return crowd{
 		keepAlive: size(8, 32), slow: size(8, 32), http2: size(2, 8), sockets: size(2, 8), events: size(2, 4),
-		transfers: 2, bytes: int64(size(12, 50)) << 20,
+		calls: size(2, 4), transfers: 2, bytes: int64(size(12, 50)) << 20,
 	}
 }
 
