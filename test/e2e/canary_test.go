@@ -18,7 +18,7 @@ import (
 // Each step gives the new version its share, counted at the workloads themselves,
 // and no request is lost.
 func TestCanarySharesTheTraffic(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	hold := time.Duration(size(6, 30)) * time.Second
@@ -110,7 +110,7 @@ func stepsOf(r resource.Rollout) string {
 
 // A version with errors is seen at its small share, and goes back before it had more.
 func TestCanaryWithErrorsGoesBack(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{ErrorEvery: 3})
 	s.apply(policy{capacity: 2, drain: "1s", blueGreen: ", canary: [{percent: 20, hold: 1m}, {percent: 60, hold: 1m}]"}.yaml())
@@ -132,7 +132,7 @@ func TestCanaryWithErrorsGoesBack(t *testing.T) {
 
 // A slow version is seen at the end of its step, against the old one in the same window.
 func TestSlowCanaryGoesBack(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{DelayMs: 500})
 	s.apply(policy{capacity: 1, drain: "2s", blueGreen: ", minSample: 40, maxP99Ratio: 2, canary: [{percent: 25, hold: 4s}]"}.yaml())
@@ -146,7 +146,7 @@ func TestSlowCanaryGoesBack(t *testing.T) {
 
 // Too little traffic is said, and goes on or goes back as the policy says.
 func TestInconclusiveCanary(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	s.push("hello:3.0.0", sample.Config{})
@@ -167,7 +167,7 @@ func TestInconclusiveCanary(t *testing.T) {
 // Until somebody promotes it, the new version is reached by the preview alone; then
 // it gets the traffic, and the preview is gone.
 func TestPromotionAndPreview(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	s.apply(policy{capacity: 2, drain: "1s", blueGreen: ", promotion: Manual, preview: {listen: '127.0.0.1:0'}"}.yaml())
@@ -230,7 +230,7 @@ func (s *server) loadFor(g *load.Generator, d time.Duration) {
 // A promotion that nobody gives in time ends the rollout; the users never see the
 // new version, and it is not bad.
 func TestPromotionThatIsNotGiven(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	s.apply(policy{capacity: 1, drain: "1s", blueGreen: ", promotion: Manual, canary: [{percent: 10, hold: 10s}]"}.yaml())
@@ -260,7 +260,7 @@ func TestPromotionThatIsNotGiven(t *testing.T) {
 // Every new instance is asked once, and gets traffic when it answers as expected;
 // also those that a scale-out makes.
 func TestValidation(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{SelfTest: http.StatusNoContent})
 	s.push("hello:2.0.0", sample.Config{SelfTest: http.StatusNoContent})
 	s.push("hello:3.0.0", sample.Config{SelfTest: http.StatusFound}) // to where 200 is answered
@@ -291,7 +291,7 @@ func TestValidation(t *testing.T) {
 
 // Outside of a rollout nothing goes back: the instance takes no traffic, and the set says so.
 func TestValidationOfAScaleOut(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{SelfTest: http.StatusTeapot})
 	s.apply(policy{capacity: 1, drain: "1s"}.yaml())
 	traffic := s.startTraffic(s.serving(1))
@@ -311,7 +311,7 @@ func TestValidationOfAScaleOut(t *testing.T) {
 
 // A preview that cannot listen is said, and hinders nothing.
 func TestPreviewWithoutAPort(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	defer taken.Close()
@@ -332,7 +332,7 @@ func TestPreviewWithoutAPort(t *testing.T) {
 // The control process and the gateway are killed within a step: what was counted is
 // lost, which makes it inconclusive and not a failure.
 func TestKillsWithinACanaryStep(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	s.apply(policy{capacity: 2, drain: "1s", blueGreen: ", minSample: 20, canary: [{percent: 20, hold: 6s}, {percent: 40, hold: 3s}]"}.yaml())

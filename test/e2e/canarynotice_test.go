@@ -12,7 +12,7 @@ import (
 // their colour's share, the rollout waits for none of them, and the next one begins
 // once the previous colour has had its notice. What goes back is told as well.
 func TestCanaryWithNotices(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{})
 	s.push("hello:3.0.0", sample.Config{ErrorEvery: 3})

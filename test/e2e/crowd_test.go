@@ -31,7 +31,7 @@ const crowdDrain = 3 * time.Second
 // to the instances, for calls.
 func startEverything(t *testing.T, c crowd) *traffic {
 	t.Helper()
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	canary := ", canary: [{percent: 10, hold: 500ms}, {percent: 50, hold: 500ms}]"
 	s.apply(policy{capacity: 3, bake: "500ms", drain: crowdDrain.String(), blueGreen: canary}.yaml() + balancer("bulk", transferDrain, ""))
@@ -90,6 +90,9 @@ func balancer(name string, drain time.Duration, more string) string {
 // many times, always with the whole of its drain.
 func (tr *traffic) nothingLost(ends int) {
 	tr.t.Helper()
+	tr.s.eventually(20*time.Second, "each stream has seen its ends", func() (bool, error) {
+		return tr.each(func(v *visitor) bool { return v.requests || len(v.ends) >= ends }), nil
+	})
 	tr.zeroFailed()
 	if failed, cut := tr.s.counted("failed"), tr.s.counted("cut"); sum(failed)+sum(cut) > 0 {
 		tr.t.Errorf("the gateway counts as failed %v, as cut %v", failed, cut)

@@ -73,7 +73,7 @@ func (s *server) back(name string) (in resource.Instance) {
 // Instances are restarted and reimaged, one and all of them at once, and no request
 // is lost: each is drained first, and never all of them are out.
 func TestRestartAndReimageUnderLoad(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{StartDelayMs: 500})
 	s.apply(policy{capacity: 3, drain: "2s"}.yaml())
 	load := s.startTraffic(s.serving(3))
@@ -173,7 +173,7 @@ func TestRedeployWithoutApproval(t *testing.T) {
 // as through its end, is not told again once it is back, and stays, also when the
 // control process is killed meanwhile.
 func TestAzureHealthCheckGoesThroughARedeploy(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", azure("1.0.0"))
 	s.apply(announced(3, "PT10M").yaml())
 	load := s.startTraffic(s.serving(3))

@@ -41,7 +41,7 @@ func (s *server) asks(action resource.Action, name string, at func(resource.Inst
 // The control process is killed at every stage of a restart and of a reimage: the next
 // one goes on, no request is lost, and it is done once.
 func TestControlKilledWhileAnInstanceIsRenewed(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", slowToTurn())
 	p := announced(3, "PT1S")
 	p.stop = "1s"
@@ -71,7 +71,7 @@ func TestControlKilledWhileAnInstanceIsRenewed(t *testing.T) {
 // control process is killed at random points, loses nothing, and ends.
 func TestRandomOperationsLoseNothing(t *testing.T) {
 	random := seeded(t)
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	p := policy{capacity: 4, bake: "500ms", drain: "1s", keep: "1s"}
 	s.apply(p.yaml())
@@ -157,7 +157,7 @@ func TestDownWhileAnInstanceIsRenewed(t *testing.T) {
 // A rollout does not fail because an instance of either colour is restarted, and what
 // is asked of one that a rollout retires is over with it.
 func TestRenewalsWhileARolloutRuns(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.push("hello:2.0.0", sample.Config{StartDelayMs: 1000})
 	p := announced(2, "PT10M")

@@ -84,7 +84,7 @@ func (s *server) underNotice(name string) (found resource.Instance) {
 // it is told, answers on, fails its probe, approves from within it, and goes, also
 // while the control process is killed and started again.
 func TestAzureHealthCheckLeavesUnderLoad(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", azure("1.0.0"))
 	s.apply(noticed(4, "PT10M").yaml())
 	load := s.startTraffic(s.serving(4))

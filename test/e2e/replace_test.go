@@ -102,7 +102,7 @@ func (tr *traffic) told(replacements int) {
 // A gateway is replaced at each step of a rollout: it goes on, and its report counts
 // what all of them counted.
 func TestGatewayReplacedInARollout(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(policy{capacity: 2, bake: "2s", drain: "2s", blueGreen: ", minSample: 50, requireAnalysis: true, validate: {path: /selftest}, canary: [{percent: 25, hold: 4s}]"}.yaml())
 	tr := s.startTraffic(s.serving(2))
@@ -141,7 +141,7 @@ func (s *server) validatedOnce() {
 // at a gateway that was killed.
 func TestReplacementsBrokenOff(t *testing.T) {
 	random := seeded(t)
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(policy{capacity: 2, drain: "1s"}.yaml())
 	address := s.serving(2)
@@ -164,7 +164,7 @@ func TestReplacementsBrokenOff(t *testing.T) {
 // `down` at any point of a replacement leaves nothing behind, with a server and without.
 func TestDownInAReplacement(t *testing.T) {
 	random := seeded(t)
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(policy{capacity: 1, drain: "1s"}.yaml())
 	address := s.serving(1)
@@ -190,7 +190,7 @@ func TestDownInAReplacement(t *testing.T) {
 // The metadata endpoint answers every call while gateways succeed each other. What is
 // approved while one leaves is approved at the other, and acted on.
 func TestMetadataInAReplacement(t *testing.T) {
-	s := startServer(t)
+	s := startBeside(t)
 	s.push("hello:1.0.0", sample.Config{})
 	s.apply(noticed(5, "PT10M").yaml())
 	address := s.serving(5)
