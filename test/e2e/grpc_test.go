@@ -26,7 +26,7 @@ func TestGRPCThroughFlips(t *testing.T) {
 func TestGRPCAndInstancesKilled(t *testing.T) {
 	tr := startEverything(t, callers())
 	s := tr.s
-	for range size(4, 12) {
+	for n := 0; n < size(4, 12) || n < 50 && sum(s.counted("cut")) == 0; n++ { // the streams may all be with others
 		s.killOne(s.set("hello").Status.Colour)
 		time.Sleep(500 * time.Millisecond)
 		s.settled("1.0.0", 3)
