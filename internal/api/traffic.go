@@ -36,13 +36,13 @@ func newTrafficMetrics() trafficMetrics {
 		byBalancer:  newCountersMetrics("drover_balancer_", "balancer"),
 		connections: desc("connections", "Clients that are connected."),
 		queued:      desc("queued", "Requests, or connections of tcp, that wait for an instance."),
-		refused:     desc("connections_refused_total", "Connections over a client's limit. Begins anew with the gateway."),
-		logDropped:  desc("access_log_dropped_total", "Lines that the access log had no room for. Begins anew with the gateway."),
+		refused:     desc("connections_refused_total", "Connections over a client's limit. Begins anew when a gateway was killed."),
+		logDropped:  desc("access_log_dropped_total", "Lines that the access log had no room for. Begins anew when a gateway was killed."),
 	}
 }
 
 func newCountersMetrics(prefix string, labels ...string) countersMetrics {
-	const anew = " Begins anew with the gateway."
+	const anew = " Begins anew when a gateway was killed."
 	m := countersMetrics{latency: prometheus.NewDesc(prefix+"request_duration_seconds", "How long answered requests took, upgraded connections left out."+anew, labels, nil)}
 	for _, c := range []struct {
 		name, help string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -184,6 +185,13 @@ func TestDownInAReplacement(t *testing.T) {
 		}
 		s.start()
 		address = s.serving(1)
+		s.eventually(20*time.Second, "it answers again", func() (bool, error) { // documents may still say what was before
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				return false, nil
+			}
+			return true, c.Close()
+		})
 	}
 }
 

@@ -2,13 +2,11 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
+	"time"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
-	"github.com/droverhq/drover/internal/store"
 )
 
 // logProblems says of each balancer that the gateway has why its access log is not
@@ -38,23 +36,16 @@ func (c *Control) reportLogs(ctx context.Context) error {
 		})
 	})
 	for name, problem := range problems {
-		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
-			err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
-				b.Status.Conditions = resource.ClearCondition(b.Status.Conditions, resource.ConditionAccessLogFailing)
-				if problem != "" {
-					b.Status.Conditions = resource.SetCondition(b.Status.Conditions, resource.Condition{
-						Type: resource.ConditionAccessLogFailing, Status: true, Reason: "CannotWrite", Message: problem, Since: tx.Now(),
-					})
-				}
-				return nil
-			})
-			if errors.Is(err, store.ErrNotFound) {
-				return nil
+		err := c.edit(ctx, name, func(s *resource.LoadBalancerStatus, now time.Time) {
+			s.Conditions = resource.ClearCondition(s.Conditions, resource.ConditionAccessLogFailing)
+			if problem != "" {
+				s.Conditions = resource.SetCondition(s.Conditions, resource.Condition{
+					Type: resource.ConditionAccessLogFailing, Status: true, Reason: "CannotWrite", Message: problem, Since: now,
+				})
 			}
-			return err
 		})
 		if err != nil {
-			return fmt.Errorf("load balancer %s: %w", name, err)
+			return err
 		}
 	}
 	return nil

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/droverhq/drover/internal/gateway/wire"
 	"github.com/droverhq/drover/internal/resource"
-	"github.com/droverhq/drover/internal/store"
 )
 
 const (
@@ -86,18 +84,9 @@ func (c *Control) writeCertificates(ctx context.Context, now time.Time) error {
 		return errUnread
 	}
 	for name := range wanted {
-		_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
-			err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
-				b.Status = certified(b.Status, facts[name], tx.Now())
-				return nil
-			})
-			if errors.Is(err, store.ErrNotFound) {
-				return nil
-			}
-			return err
-		})
+		err := c.edit(ctx, name, func(s *resource.LoadBalancerStatus, now time.Time) { *s = certified(*s, facts[name], now) })
 		if err != nil {
-			return fmt.Errorf("load balancer %s: %w", name, err)
+			return err
 		}
 	}
 	return nil

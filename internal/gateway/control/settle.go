@@ -116,7 +116,7 @@ func (c *Control) report(ctx context.Context, w wire.Snapshot, problems map[stri
 	})
 	for _, ch := range changes {
 		if err := c.write(ctx, ch.name, ch.at, ch.problem); err != nil {
-			return fmt.Errorf("load balancer %s: %w", ch.name, err)
+			return err
 		}
 	}
 	return nil
@@ -138,16 +138,23 @@ func previewsOf(w wire.Snapshot, serving map[string]addresses, problems map[stri
 
 // write is essential: what a balancer serves is told also when there is no room.
 func (c *Control) write(ctx context.Context, name string, at addresses, trouble *problem) error {
+	return c.edit(ctx, name, func(s *resource.LoadBalancerStatus, now time.Time) {
+		s.Address, s.RedirectAddress = at.listen, at.redirect
+		for _, cond := range conditions(at.listen, trouble) {
+			cond.Since = now
+			s.Conditions = resource.SetCondition(s.Conditions, cond)
+		}
+		if trouble == nil {
+			s.Conditions = resource.ClearCondition(s.Conditions, resource.ConditionNotApplied)
+		}
+	})
+}
+
+// edit changes the status of a load balancer, unless that is gone.
+func (c *Control) edit(ctx context.Context, name string, change func(s *resource.LoadBalancerStatus, now time.Time)) error {
 	_, err := c.o.Store.Update(store.Essential(ctx), func(tx *store.Tx) error {
 		err := store.Edit(tx, resource.KindLoadBalancer, name, func(b *resource.LoadBalancer) error {
-			b.Status.Address, b.Status.RedirectAddress = at.listen, at.redirect
-			for _, cond := range conditions(at.listen, trouble) {
-				cond.Since = tx.Now()
-				b.Status.Conditions = resource.SetCondition(b.Status.Conditions, cond)
-			}
-			if trouble == nil {
-				b.Status.Conditions = resource.ClearCondition(b.Status.Conditions, resource.ConditionNotApplied)
-			}
+			change(&b.Status, tx.Now())
 			return nil
 		})
 		if errors.Is(err, store.ErrNotFound) {
@@ -155,7 +162,10 @@ func (c *Control) write(ctx context.Context, name string, at addresses, trouble 
 		}
 		return err
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("load balancer %s: %w", name, err)
+	}
+	return nil
 }
 
 // conditions are what a balancer's status shall say.
