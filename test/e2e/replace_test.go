@@ -184,8 +184,8 @@ func TestDownInAReplacement(t *testing.T) {
 			check(t, s.cmd.Wait())
 		}
 		s.start()
-		address = s.serving(1)
 		s.eventually(20*time.Second, "it answers again", func() (bool, error) { // documents may still say what was before
+			address = s.serving(1)
 			c, err := net.Dial("tcp", address)
 			if err != nil {
 				return false, nil
