@@ -75,14 +75,20 @@ func (p *pass) goBack(outcome resource.RolloutPhase, markBad bool, reason string
 	case p.oldCanServe():
 		p.shiftBack()
 	default:
-		p.enter(resource.RolloutRollingBack, "waits for a healthy instance of the old version: "+reason)
+		p.enter(resource.RolloutRollingBack, "waits for instances of the old version that can take over: "+reason)
 	}
 }
 
 // oldCanServe says whether going back makes nothing worse: the old colour was kept
-// running, but it may have failed as well.
+// running, but it may have failed as well, or a scale-in may have left it with fewer
+// than serve now.
 func (p *pass) oldCanServe() bool {
-	return slices.ContainsFunc(proven(p.oldMembers()), (*member).healthy) || !slices.ContainsFunc(p.everyone(p.Rollout.Status.NewColour), (*member).serving)
+	serve := quantity(p.everyone(p.Rollout.Status.NewColour), (*member).serving)
+	return serve == 0 || p.oldIsWell() && quantity(p.oldMembers(), (*member).tried) >= min(serve, p.Set.Spec.Capacity)
+}
+
+func (p *pass) oldIsWell() bool {
+	return slices.ContainsFunc(proven(p.oldMembers()), (*member).healthy)
 }
 
 func (p *pass) shiftBack() {
@@ -91,25 +97,35 @@ func (p *pass) shiftBack() {
 	p.Rollout.Status.Shifted.Back = true
 }
 
-// proven are those that may take traffic again at once: they did before. Those that
-// were made meanwhile pass their validation first, and those that are away come back
+// tried says whether it may take traffic on the way back, whatever its health: it did
+// before. One that was made meanwhile must be fit for it first.
+func (m *member) tried() bool { return !m.unadmitted() || m.Status.Served || m.fit() }
+
+// proven are those that may take traffic again at once; those that are away come back
 // by themselves.
 func proven(list []*member) []*member {
-	return slices.DeleteFunc(slices.Clone(list), func(m *member) bool {
-		return m.away() || m.unadmitted() && !m.Status.Served && !m.validated()
-	})
+	return slices.DeleteFunc(slices.Clone(list), func(m *member) bool { return m.away() || !m.tried() })
 }
 
-// awaitOld leaves the traffic where it is until the old colour can take it. If it
-// never can, the new one is what the set has.
+func quantity(list []*member, is func(*member) bool) (n int) {
+	for _, m := range list {
+		if is(m) {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitOld leaves the traffic where it is until the old colour can take it. In the end
+// what there is of it must do; if that is nothing, the new one is what the set has.
 func (p *pass) awaitOld() {
 	s := &p.Rollout.Status
 	old := p.populateOld()
-	if p.oldCanServe() {
+	late := p.late(old, s.PhaseSince.Add(s.Policy.StartTimeout.Std()))
+	switch {
+	case p.oldCanServe() || late && p.oldIsWell():
 		p.shiftBack()
-		return
-	}
-	if p.late(old, s.PhaseSince.Add(s.Policy.StartTimeout.Std())) {
+	case late:
 		if s.MarkBad {
 			p.rememberBad(s.ToModel, s.Reason)
 		}

@@ -67,6 +67,49 @@ func TestWayBackFromAColourThatServesNobody(t *testing.T) {
 	}
 }
 
+// A scale-in and out in the middle of a rollout leaves the old colour with instances
+// that have not served yet: traffic goes back once as many can as serve now, or, in the
+// end, to those that there are.
+func TestWayBackToAColourThatGrows(t *testing.T) {
+	const well, sick, starts = resource.HealthHealthy, resource.HealthUnhealthy, resource.HealthInitializing
+	for _, test := range []struct {
+		name       string
+		old, fresh []resource.Health // of the old the first served, the others never did
+		after      time.Duration     // since it waits
+		want       bool
+	}{
+		{"one for three", health(well, starts, starts), health(well, well, well), 0, false},
+		{"two for three", health(well, well, starts), health(well, well, well), time.Second, false},
+		{"three for three", health(well, well, well), health(well, well, well), time.Second, true},
+		{"one for the one that serves", health(well, starts, starts), health(well, sick, sick), 0, true},
+		{"the first one failed, the others are ready", health(sick, well, well), health(well, well, well), 0, true},
+		{"one for three in the end", health(well, starts, starts), health(well, well, well), time.Hour, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := bakingView(test.old, test.fresh)
+			for i := range v.Instances[1:len(test.old)] {
+				v.Instances[i+1].Status.Served = false
+			}
+			if test.after == 0 {
+				v.Rollout.Status.Ask = &resource.Ask{Action: askRollback, By: "test", At: v.Now}
+			} else {
+				s := &v.Rollout.Status
+				s.Phase, s.Outcome = resource.RolloutRollingBack, resource.RolloutRolledBack
+				v.Now = v.Now.Add(test.after)
+			}
+			plan := Decide(v)
+			if plan.Shifted != test.want {
+				t.Errorf("the traffic goes back: %v (%s)", plan.Shifted, plan.Rollout.Status.Step)
+			}
+			for _, in := range plan.Change {
+				if in.Status.Health == starts && in.Status.Admission != resource.AdmissionOut {
+					t.Errorf("%s is %s and starts", in.Name, in.Status.Admission)
+				}
+			}
+		})
+	}
+}
+
 // A failure in the pass that also replaces an instance makes one, not two.
 func TestWayBackReplacesOnce(t *testing.T) {
 	v := bakingView(health(resource.HealthHealthy, resource.HealthHealthy), health(resource.HealthUnhealthy, resource.HealthHealthy))
@@ -122,7 +165,7 @@ func bakingView(old, fresh []resource.Health) View {
 	add := func(c resource.Colour, a resource.Admission, list []resource.Health) {
 		for _, h := range list {
 			in := resource.Instance{Meta: resource.Meta{Name: resource.InstanceName("web", len(v.Instances))}}
-			in.Status = resource.InstanceStatus{Colour: c, Goal: resource.GoalRun, Health: h, Admission: a}
+			in.Status = resource.InstanceStatus{Colour: c, Goal: resource.GoalRun, Health: h, Admission: a, Served: true}
 			v.Instances = append(v.Instances, in)
 		}
 	}

@@ -190,9 +190,10 @@ func (w *world) checkPlan(before View, plan Plan) {
 	w.checkNotices(before, plan)
 	w.checkOperations(before, plan)
 	serving, toStay := map[string]bool{}, map[resource.Colour]int{}
+	back, overdue := goesBack(before, plan)
 	for _, in := range before.Instances {
 		serving[in.Name] = in.Status.Admission == resource.AdmissionInService
-		if serving[in.Name] && !in.Status.Terminating() {
+		if serving[in.Name] && !in.Status.Terminating() && (!back || in.Status.Health == resource.HealthHealthy) {
 			toStay[in.Status.Colour]++
 		}
 	}
@@ -210,7 +211,7 @@ func (w *world) checkPlan(before View, plan Plan) {
 			w.t.Fatalf("%s is deleted before its drain has ended", in.Name)
 		}
 	}
-	if now := count(serving) + w.unproven(plan) + w.askedOut(plan); now < min(was, wanted(plan.Set)) {
+	if now := count(serving) + w.askedOut(plan); now < min(was, wanted(plan.Set)) && !overdue {
 		w.t.Fatalf("law 4: %d in service, were %d of %d", now, was, plan.Set.Spec.Capacity)
 	}
 	if after := written(before.Instances, plan.Change); wasWell && wanted(plan.Set) > 0 && !anyServes(after) && !w.overstayed(plan) {
@@ -227,19 +228,15 @@ func (w *world) checkPlan(before View, plan Plan) {
 	}
 }
 
-// unproven are those of the old colour that may not come into service on the way
-// back: they were made meanwhile and are not validated.
-func (w *world) unproven(plan Plan) (n int) {
-	if r := plan.Rollout; r == nil || r.Status.Phase != resource.RolloutRollingBack {
-		return 0
+// goesBack says whether the write moves the traffic back. Then those that it is taken
+// from and that fail are no loss, and after the time-out what there is must do.
+func goesBack(before View, plan Plan) (back, overdue bool) {
+	r := before.Rollout
+	if r == nil || !plan.Shifted || plan.Rollout.Status.Phase != resource.RolloutRollingBack {
+		return false, false
 	}
-	for _, in := range written(w.list(), plan.Change) {
-		s := in.Status
-		if s.Colour == plan.Rollout.Status.OldColour && s.Goal == resource.GoalRun && !s.Terminating() && s.Operation == nil && !s.Served && unvalidated(s) {
-			n++
-		}
-	}
-	return n
+	waits := r.Status.Phase == resource.RolloutRollingBack
+	return true, waits && !before.Now.Before(r.Status.PhaseSince.Add(r.Status.Policy.StartTimeout.Std()))
 }
 
 // wanted is how many are to serve.

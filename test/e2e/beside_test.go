@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,15 +14,24 @@ import (
 	"github.com/droverhq/drover/internal/resource"
 )
 
-var besides atomic.Int32
+// slots are the ports and users that nobody has. They lie beyond the default ranges,
+// and below the ports that the kernel gives to anybody.
+var slots = func() chan int {
+	free := make(chan int, 27)
+	for n := range cap(free) {
+		free <- n
+	}
+	return free
+}()
 
 // beside lets a story run beside others: its server has ports and users of its
 // own, as several servers on one machine are given. port is the first of them.
 func beside(t *testing.T) (args []string, port int) {
 	t.Parallel()
-	n := int(besides.Add(1))
-	port = 21000 + 100*n
-	uid := 2010000 + 100*n
+	n := <-slots
+	t.Cleanup(func() { slots <- n }) // once the server is gone, whose own clean-up comes first
+	port = 30000 + 100*n
+	uid := 2070000 + 100*n
 	return []string{
 		"--port-range", fmt.Sprintf("%d-%d", port, port+99),
 		"--uid-range", fmt.Sprintf("%d-%d", uid, uid+99),
