@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/droverhq/drover/internal/testtool"
@@ -27,7 +29,18 @@ var drover, workload string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	moreBesides()
 	os.Exit(run(m))
+}
+
+// moreBesides lets one story more than there are cores run beside others, unless told
+// otherwise: most of the time they wait for a bake, a drain or a canary's step.
+func moreBesides() {
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)+1))
+	}
 }
 
 // builtBinaries is where a test that runs itself again has left them.
