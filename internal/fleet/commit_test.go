@@ -91,3 +91,22 @@ func TestAStepWithoutInstancesIsConfirmedToo(t *testing.T) {
 		t.Errorf("weights %v at revision %d, %d is to be confirmed", set.Status.Weights, set.Revision, r.Status.Shifted.Revision)
 	}
 }
+
+// Whoever sees a part of a write never sees a canary's instances serve alone.
+func TestWriteOrder(t *testing.T) {
+	p := &pass{}
+	p.Set.Status.Colour = resource.Blue
+	last := -1
+	for _, s := range []resource.InstanceStatus{
+		{Colour: resource.Blue, Admission: resource.AdmissionInService},
+		{Colour: resource.Green, Admission: resource.AdmissionInService},
+		{Colour: resource.Green, Admission: resource.AdmissionDraining},
+		{Colour: resource.Blue, Admission: resource.AdmissionDraining},
+	} {
+		order := p.writeOrder(resource.Instance{Status: s})
+		if order <= last {
+			t.Errorf("%s and %s is written before what comes first", s.Colour, s.Admission)
+		}
+		last = order
+	}
+}

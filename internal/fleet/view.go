@@ -122,16 +122,19 @@ func (p *pass) finish() Plan {
 }
 
 // writeOrder puts those that serve first: who sees half of a write sees too many in
-// service, never too few. Of these the set's own colour comes first: where no instance
-// served before, a canary's must not be seen alone, with all of the traffic.
+// service, never too few. Of these the set's own colour comes first, and of those that
+// leave it comes last: a canary's must not be seen alone, with all of the traffic.
 func (p *pass) writeOrder(in resource.Instance) int {
-	switch {
-	case in.Status.Admission != resource.AdmissionInService:
-		return 2
-	case in.Status.Colour != p.Set.Status.Colour:
+	own := in.Status.Colour == p.Set.Status.Colour
+	switch serves := in.Status.Admission == resource.AdmissionInService; {
+	case serves && own:
+		return 0
+	case serves:
 		return 1
+	case !own:
+		return 2
 	}
-	return 0
+	return 3
 }
 
 func (p *pass) tally() resource.Tally {
